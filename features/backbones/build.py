@@ -1,0 +1,159 @@
+"""A backbone with its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.backbones.registry import ARCHITECTURES
+from features.backbones.spec import BackboneSpec
+from features.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+EMBEDDED_WEIGHTS = Path(__file__).parent.parent / "embedded" / "embedded.weights.h5"
+RANDOM_SEED = 0
+
+
+def build_backbone(spec: BackboneSpec, weights: Path | None) -> keras.Model:
+    """Builds a backbone without its top.
+
+    Args:
+        spec: What to build.
+        weights: A local weights file (`.h5`, `.weights.h5`) or, for the architecture "local", a
+            whole model (`.keras`). None where the spec names weights that need no file.
+
+    Returns:
+        A frozen model from float32 images (batch, height, width, 3), preprocessed, to the last
+        layer's activations.
+
+    Raises:
+        UserError: The weights are not this backbone's, or the file is no Keras model.
+    """
+    import keras
+
+    # Keras numbers unnamed layers by process: a fresh count gives a backbone the same names always.
+    keras.utils.clear_session()
+    if spec.architecture == "local":
+        assert weights is not None
+        model = _local_model(weights, spec.size)
+    else:
+        keras.utils.set_random_seed(RANDOM_SEED)
+        model = _architecture(spec)
+        file = EMBEDDED_WEIGHTS if spec.weights == "embedded" else weights
+        if file is not None:
+            _load_weights(model, file, spec.architecture)
+    # Every layer, and not the call alone: `training=False` does not hold BatchNormalization in
+    # inference mode once an outer model trains.
+    model.trainable = False
+    return model
+
+
+def _architecture(spec: BackboneSpec) -> keras.Model:
+    if spec.architecture == "Embedded":
+        from features.embedded.network import build
+
+        return build(*spec.size)
+    architecture = ARCHITECTURES[spec.architecture]
+    module = importlib.import_module(f"keras.applications.{architecture.module}")
+    options = {"alpha": spec.alpha} if architecture.takes_alpha else {}
+    imagenet = spec.weights.startswith("imagenet")
+    try:
+        model: keras.Model = getattr(module, architecture.name)(
+            include_top=False,
+            weights="imagenet" if imagenet else None,
+            input_shape=(*spec.size, 3),
+            **options,
+        )
+    except Exception as error:
+        if not imagenet:
+            raise
+        raise UserError(
+            f"the ImageNet weights of {spec.architecture} could not be had: {error}\n"
+            f"put the file {spec.weights.partition(':')[2]} into ~/.keras/models, or name a local "
+            "file under `weights`"
+        ) from error
+    return model
+
+
+def _load_weights(model: keras.Model, file: Path, architecture: str) -> None:
+    """Loads a weights file and refuses one that is only partly of this model."""
+    import h5py
+
+    wrong = f"{file}: not the weights of {architecture} without its top"
+    if not h5py.is_hdf5(file):
+        raise UserError(f"{file}: not an HDF5 file, so no weights that Keras can read")
+    try:
+        with warnings.catch_warnings():
+            # Keras warns of what it passed over, here and in the file; the check below is stricter.
+            warnings.simplefilter("ignore")
+            model.load_weights(file)
+        stored = _stored_tensors(file)
+    except (ValueError, KeyError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{wrong} ({reason})") from error
+    wanted = Counter(_digest(weight.numpy()) for weight in model.weights)
+    if stored != wanted:
+        raise UserError(
+            f"{wrong}: of its {stored.total()} tensors {(stored & wanted).total()} found a place "
+            f"in the backbone, which has {wanted.total()}"
+        )
+
+
+def _stored_tensors(file: Path) -> Counter[bytes]:
+    """The tensors of a weights file, whatever they are called, without an optimiser's."""
+    import h5py
+
+    tensors: Counter[bytes] = Counter()
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+            tensors[_digest(item[()])] += 1
+
+    with h5py.File(file, "r") as stored:
+        stored.visititems(visit)
+    return tensors
+
+
+def _digest(tensor: np.ndarray) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(tensor, np.float32).data).digest()
+
+
+def _local_model(file: Path, size: tuple[int, int]) -> keras.Model:
+    """A whole model from a `.keras` file, cut at its last spatial layer."""
+    import keras
+
+    try:
+        model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{file}: Keras cannot load this model ({reason})") from error
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs, model.outputs, name=model.name)
+    if not isinstance(model, keras.Model) or not hasattr(model, "operations"):
+        raise UserError(f"{file}: only functional and sequential models can be backbones")
+    shape = tuple(model.inputs[0].shape[1:])
+    if len(model.inputs) != 1 or len(shape) != 3 or shape[2] != 3:
+        raise UserError(f"{file}: wants one RGB image, but its input has the shape {shape}")
+    if any(side not in (None, wanted) for side, wanted in zip(shape[:2], size, strict=True)):
+        raise UserError(
+            f"{file}: takes images of {shape[0]}x{shape[1]}, the study says {size[0]}x{size[1]}"
+        )
+    spatial = [
+        operation.output
+        for operation in model.operations
+        if len(getattr(operation.output, "shape", ())) == 4
+        and not isinstance(operation, keras.layers.InputLayer)
+    ]
+    if not spatial or len(model.outputs) != 1:
+        raise UserError(f"{file}: has no spatial layer whose average could be a feature")
+    if len(model.outputs[0].shape) == 4:
+        return model
+    return keras.Model(model.inputs, spatial[-1], name=model.name)

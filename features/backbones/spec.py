@@ -1,0 +1,30 @@
+"""All about a backbone that decides a feature's value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A backbone as a study describes it, defaults filled in.
+
+    Attributes:
+        architecture: A key of `ARCHITECTURES`, or "local" for a whole Keras model in a file.
+        alpha: The width multiplier; 1 where the architecture takes none.
+        size: Height and width in pixels to which every image is resized.
+        resize: "stretch" to the size, "pad" or "crop" to keep the aspect ratio.
+        interpolation: A method of `keras.layers.Resizing`.
+        preprocessing: A key of `PREPROCESSING`, applied after the resize.
+        weights: "imagenet" and the file's name, "embedded", "random", or the sha256 of a file.
+        views: The views of each image, in the order in which they are stored.
+    """
+
+    architecture: str
+    alpha: float
+    size: tuple[int, int]
+    resize: str
+    interpolation: str
+    preprocessing: str
+    weights: str
+    views: tuple[str, ...]

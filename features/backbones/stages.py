@@ -1,0 +1,112 @@
+"""Which layers of a backbone are worth keeping, found from its graph."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+PASSIVE = {
+    "InputLayer",
+    "ZeroPadding2D",
+    "Cropping2D",
+    "Dropout",
+    "SpatialDropout2D",
+    "Rescaling",
+    "Normalization",
+    "Resizing",
+}
+"""Layers that compute no feature of their own."""
+
+DOWNSAMPLING = 1.5
+"""A smaller factor in height is a convolution's lost border and no new resolution."""
+
+
+def stages(backbone: keras.Model) -> list[str]:
+    """Names the layers that stand for a backbone's stages, by depth.
+
+    Only layers through which every path runs count: the outputs of blocks, never a branch within
+    one. Of these, each resolution gives its widest layer (the last of them, thus after its
+    activation), and each narrower peak of width between two bottlenecks gives one more: in an
+    inverted residual network the wide activations hold far more than the bottlenecks. The
+    backbone's last layer is always among them, at the end.
+
+    That intermediate layers carry much of what fine-tuning would bring is shown by Evci et al.
+    2022, "Head2Toe: utilizing intermediate representations for better transfer learning".
+
+    Args:
+        backbone: A functional model whose output is spatial, (batch, height, width, channels).
+
+    Returns:
+        Names of operations of `backbone`.
+    """
+    chain = [
+        (operation.name, operation.output.shape[1], operation.output.shape[3])
+        for operation in _articulations(backbone)
+        if len(operation.output.shape) == 4 and type(operation).__name__ not in PASSIVE
+    ]
+    last = chain[-1][0]
+    # What comes before the first convolution is preprocessing.
+    while len(chain) > 1 and chain[0][2] == 3:
+        chain.pop(0)
+    names: list[str] = []
+    for group in _resolutions(chain):
+        widest = max(width for _, _, width in group)
+        peaks = _peaks([width for _, _, width in group])
+        full = [i for i, (_, _, width) in enumerate(group) if width == widest][-1]
+        # A plateau at the start is the tail of the peak before it, past a strided convolution.
+        kept = {full} | {i for i in peaks if names == [] or i >= _first_dip(group)}
+        names += [group[i][0] for i in sorted(kept)]
+    return [name for name in names if name != last] + [last]
+
+
+def _articulations(model: keras.Model) -> list[Any]:
+    """The operations, by depth, through which every path from input to output runs."""
+    operations = list(model.operations)
+    position = {id(operation): i for i, operation in enumerate(operations)}
+    reach = list(range(len(operations)))
+    for i, operation in enumerate(operations):
+        for node in operation._inbound_nodes:
+            for parent in node.parent_nodes:
+                source = position.get(id(parent.operation))
+                if source is not None:
+                    reach[source] = max(reach[source], i)
+    through = []
+    furthest = 0
+    for i, operation in enumerate(operations):
+        if furthest <= i and hasattr(operation.output, "shape"):
+            through.append(operation)
+        furthest = max(furthest, reach[i])
+    return through
+
+
+def _resolutions(chain: list[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
+    """Splits a chain of (name, height, width) where the height falls."""
+    groups = [[chain[0]]]
+    for link in chain[1:]:
+        if link[1] * DOWNSAMPLING <= groups[-1][0][1]:
+            groups.append([])
+        groups[-1].append(link)
+    return groups
+
+
+def _peaks(widths: list[int]) -> list[int]:
+    """Where a width is about to fall after it had risen or begun: the ends of the plateaus."""
+    peaks = []
+    rising = True
+    for i, (width, following) in enumerate(pairwise(widths)):
+        if following < width and rising:
+            peaks.append(i)
+            rising = False
+        elif following > width:
+            rising = True
+    return peaks
+
+
+def _first_dip(group: list[tuple[str, int, int]]) -> int:
+    """The first place whose width is below that of the group's start."""
+    widths = [width for _, _, width in group]
+    below = [i for i, width in enumerate(widths) if width < widths[0]]
+    return below[0] if below else len(widths)
