@@ -1,0 +1,45 @@
+"use strict";
+
+// Draws each chart. Colours are CSS variables, so light, dark and print need no redrawing.
+for (const place of document.querySelectorAll("[data-chart]")) {
+  const spec = JSON.parse(document.getElementById(place.dataset.chart).textContent);
+  const options = { actions: false, renderer: "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true } };
+  vegaEmbed(place, spec, options)
+    .catch((error) => console.error(error));
+}
+
+// Sorting: a header's button sorts the rows by that column, a second press turns the order around.
+const key = (row, column) => {
+  const cell = row.cells[column];
+  return "sort" in cell.dataset ? cell.dataset.sort : cell.textContent.trim();
+};
+
+const compare = (one, other) => {
+  if (one === "" || other === "") return 0;
+  const numbers = [Number(one), Number(other)];
+  return numbers.some(Number.isNaN) ? one.localeCompare(other) : numbers[0] - numbers[1];
+};
+
+const sort = (header) => {
+  const table = header.closest("table");
+  const current = header.getAttribute("aria-sort");
+  const order = current
+    ? (current === "ascending" ? "descending" : "ascending")
+    : header.dataset.first;
+  const sign = order === "ascending" ? 1 : -1;
+  const body = table.tBodies[0];
+  const rows = [...body.rows].map((row) => [key(row, header.cellIndex), row]);
+  // A cell without a figure comes last either way.
+  rows.sort(([one], [other]) => (one === "") - (other === "") || sign * compare(one, other));
+  body.append(...rows.map(([, row]) => row));
+  for (const other of header.parentElement.cells) other.removeAttribute("aria-sort");
+  header.setAttribute("aria-sort", order);
+};
+
+for (const header of document.querySelectorAll(".sortable thead th")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(...header.childNodes);
+  button.addEventListener("click", () => sort(header));
+  header.append(button);
+}

@@ -1,0 +1,111 @@
+"""Figures as people read them. A no-break space holds each number and its unit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+SPACE = "\u00a0"
+MINUS = "\u2212"
+NONE = "\u2013"
+"""Stands where there is no figure."""
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share of 1 as "76.3 %"."""
+    return NONE if share is None else f"{100 * share:.{digits}f}{SPACE}%"
+
+
+def interval(low: float, high: float) -> str:
+    """Two shares of 1 as "[75.4, 77.1]", in percent."""
+    return f"[{100 * low:.1f},{SPACE}{100 * high:.1f}]"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares as "+0.6", in percentage points."""
+    rounded = round(100 * difference, 1)
+    sign = "+" if rounded > 0 else MINUS if rounded < 0 else ""
+    return f"{sign}{abs(rounded):.1f}"
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """A plain number such as a log loss, as "0.702"."""
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration as "0.12 s", "12.3 s", "5 min 12 s" or "2 h 5 min"."""
+    if value is None:
+        return NONE
+    if value < 0.005:
+        return f"0{SPACE}s" if value == 0 else f"<{SPACE}0.01{SPACE}s"
+    if value < 0.995:
+        return f"{value:.2f}{SPACE}s"
+    if value < 99.95:
+        return f"{value:.1f}{SPACE}s"
+    whole = round(value)
+    if whole < 600:
+        return f"{whole}{SPACE}s"
+    if whole < 3600:
+        return f"{whole // 60}{SPACE}min{SPACE}{whole % 60}{SPACE}s"
+    minutes = round(value / 60)
+    return f"{minutes // 60:,}{SPACE}h{SPACE}{minutes % 60}{SPACE}min"
+
+
+def size(count: float | None) -> str:
+    """Bytes as "312 B", "4.1 MB" or "1.2 GB", in powers of 1000."""
+    if count is None:
+        return NONE
+    if count < 1000:
+        return f"{count:.0f}{SPACE}B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 999.5 or unit == "GB":
+            break
+    return f"{count:,.{1 if count < 9.95 else 0}f}{SPACE}{unit}"
+
+
+def count(value: float | None) -> str:
+    """A number of things as "10,000"."""
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def rate(images: float, duration: float | None) -> str:
+    """Images a second as "1,234", or nothing where no time was measured."""
+    if not duration:
+        return NONE
+    per_second = images / duration
+    return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.1f}"
+
+
+def value(anything: Any) -> str:
+    """A setting or a recorded value as short text."""
+    match anything:
+        case None:
+            return NONE
+        case bool():
+            return "yes" if anything else "no"
+        case float():
+            return f"{anything:.4g}"
+        case list() | tuple():
+            return ", ".join(value(item) for item in anything) or "none"
+        case dict():
+            return settings(anything) or "none"
+    return str(anything)
+
+
+def settings(chosen: Mapping[str, Any]) -> str:
+    """A head's settings as "C = 0.01, tol = 0.001"."""
+    return ", ".join(f"{name}{SPACE}={SPACE}{value(chosen[name])}" for name in sorted(chosen))
+
+
+def flatten(fields: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of nested fields, as pairs of a name such as "hardware · cores" and a text."""
+    for name, content in fields.items():
+        full = f"{above} · {name}" if above else name
+        if isinstance(content, Mapping) and content:
+            yield from flatten(content, full)
+        elif name.endswith("_bytes"):
+            yield full.removesuffix("_bytes"), size(content)
+        else:
+            yield full, value(content)

@@ -1,0 +1,238 @@
+"""A study as the workflow leaves it on disk: features files, metrics and predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.cache import write_features
+from features.files import fingerprint
+from pipeline.report import build_report
+
+CIFAR10 = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+STUDY_TEXT = """\
+# How far do frozen features go?
+dataset: {source: cifar10}
+backbones:
+  - {name: mobilenet, architecture: MobileNetV2, alpha: 0.35, size: 96}
+heads:
+  - {name: logistic, type: logistic, settings: {C: [0.01, 0.1, 1]}}
+"""
+
+
+@dataclass(frozen=True)
+class Study:
+    """The files of a study and what its metrics hold."""
+
+    file: Path
+    metrics: list[Path]
+    features: list[Path]
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """The metrics by run."""
+        found = [json.loads(path.read_text()) for path in self.metrics]
+        return {run["run"]: run for run in found}
+
+    def report(self, output: Path) -> str:
+        """Builds the report and gives its text."""
+        build_report(self.file.stem, self.file, self.metrics, self.features, output)
+        return output.read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run reached."""
+
+    backbone: str
+    head: str
+    validation: float
+    test: float
+    fit: float = 3.2
+    seed: int = 0
+    probabilities: bool = True
+    warnings: tuple[str, ...] = ()
+    layers: str = "last"
+
+
+def pass_seconds(backbone: str) -> float:
+    """What the pass of a backbone took."""
+    return {"embedded": 21.4, "mobilenet96": 126.0}.get(backbone, 641.3)
+
+
+def wilson(right: int, images: int) -> tuple[float, float]:
+    """The 95 % Wilson interval."""
+    z, share = 1.959964, right / images
+    middle = (share + z**2 / (2 * images)) / (1 + z**2 / images)
+    half = z / (1 + z**2 / images) * (share * (1 - share) / images + z**2 / (4 * images**2)) ** 0.5
+    return middle - half, middle + half
+
+
+def predict(labels: np.ndarray, classes: int, accuracy: float) -> np.ndarray:
+    """Predictions with about that accuracy, wrong mostly for a neighbouring class.
+
+    Images have a difficulty of their own, so that two runs fail on the same ones.
+    """
+    difficulty = np.random.default_rng(7).random(len(labels))
+    noise = np.random.default_rng(int(accuracy * 1e6)).normal(0, 0.05, len(labels))
+    wrong = difficulty + noise > accuracy
+    step = np.random.default_rng(8).choice([1, 2, classes - 1], len(labels), p=[0.6, 0.25, 0.15])
+    return np.where(wrong, (labels + step) % classes, labels)
+
+
+@pytest.fixture
+def make_study(tmp_path: Path) -> Callable[..., Study]:
+    """A function that writes a study's files; see `make`."""
+
+    def make(
+        results: Sequence[dict[str, Any]],
+        classes: Sequence[str] = CIFAR10,
+        images: int = 2000,
+        name: str = "cifar10",
+        text: str = STUDY_TEXT,
+        broken: Sequence[dict[str, str]] = (),
+        predictions: bool = True,
+    ) -> Study:
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(text, encoding="utf-8")
+        labels = np.arange(images) % len(classes)
+        metrics = []
+        reached = [Result(**result) for result in results]
+        for result in reached:
+            directory = tmp_path / name / "runs" / f"{result.backbone}.{result.head}.{result.seed}"
+            directory.mkdir(parents=True)
+            predicted = predict(labels, len(classes), result.test)
+            metrics.append(directory / "metrics.json")
+            metrics[-1].write_text(json.dumps(_metrics(result, classes, labels, predicted)))
+            if predictions:
+                np.savez(directory / "predictions.npz", labels=labels, predicted=predicted)
+        backbones = dict.fromkeys(result.backbone for result in reached)
+        caches = [
+            _features(tmp_path / name, backbone, place, classes, images, broken)
+            for place, backbone in enumerate(backbones)
+        ]
+        return Study(file, metrics, caches)
+
+    return make
+
+
+def _metrics(
+    result: Result, classes: Sequence[str], labels: np.ndarray, predicted: np.ndarray
+) -> dict[str, Any]:
+    confusion = np.zeros((len(classes), len(classes)), int)
+    np.add.at(confusion, (labels, predicted), 1)
+    right = np.diag(confusion)
+    recall = right / np.maximum(confusion.sum(1), 1)
+    precision = right / np.maximum(confusion.sum(0), 1)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+    low, high = wilson(int(right.sum()), len(labels))
+    return {
+        "run": f"{result.backbone}.{result.head}.{result.seed}",
+        "backbone": result.backbone,
+        "head": result.head,
+        "type": result.head.partition("-")[0],
+        "seed": result.seed,
+        "layers": result.layers,
+        "view": "identity",
+        "dimensions": 1280 if result.layers == "last" else 2144,
+        "settings": {"C": 0.01} if "logistic" in result.head else {},
+        "classes": list(classes),
+        "validation": {"accuracy": result.validation, "images": 5000},
+        "test": {
+            "images": len(labels),
+            "accuracy": right.sum() / len(labels),
+            "low": low,
+            "high": high,
+            "top5_accuracy": 0.98 if len(classes) > 5 else None,
+            "macro_f1": f1.mean(),
+            "log_loss": 0.702 if result.probabilities else None,
+            "calibration_error": 0.021 if result.probabilities else None,
+        },
+        "per_class": [
+            {
+                "class": name,
+                "precision": precision[i],
+                "recall": recall[i],
+                "f1": f1[i],
+                "support": int(confusion[i].sum()),
+            }
+            for i, name in enumerate(classes)
+        ],
+        "confusion": confusion.tolist(),
+        "seconds": {
+            "pass": pass_seconds(result.backbone),
+            "search": result.fit * 4,
+            "fit": result.fit,
+            "predict": 0.12,
+        },
+        "head_bytes": 51_234,
+        "warnings": list(result.warnings),
+    }
+
+
+def _features(
+    folder: Path,
+    backbone: str,
+    place: int,
+    classes: Sequence[str],
+    images: int,
+    broken: Sequence[dict[str, str]],
+) -> Path:
+    spec = {
+        "dataset": {"source": "cifar10", "content": "c" * 64, "test": 0.2, "seed": 0, "limit": []},
+        "backbone": {
+            "architecture": "MobileNetV2",
+            "alpha": 0.35,
+            "size": [96 + 32 * place, 96 + 32 * place],
+            "resize": "stretch",
+            "interpolation": "bilinear",
+            "preprocessing": "tf",
+            "weights": "imagenet mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96_no_top.h5",
+            "views": ["identity", "mirror"],
+        },
+        "extractor": 1,
+    }
+    spent = pass_seconds(backbone)
+    layers = ["block_1_expand_relu", "block_3_expand_relu", "block_6_expand_relu", "out_relu"]
+    views = ["identity", "mirror"]
+    path = folder / f"{backbone}-{fingerprint(spec)[:8]}.h5"
+    splits = {}
+    for split, count in (("train", 4 * images), ("test", images)):
+        labels = np.arange(count) % len(classes)
+        values = np.zeros((count, 2), np.float16)
+        arrays = {(view, layer): values for view in views for layer in layers}
+        splits[split] = (labels, [f"{image}.png" for image in range(count)], arrays)
+    write_features(
+        path,
+        splits=splits,
+        classes=classes,
+        layers=layers,
+        views=views,
+        spec=spec,
+        record={
+            "seconds": {
+                "start": 4.2,
+                "read": 1.3,
+                "compute": spent - 8,
+                "write": 2.5,
+                "total": spent,
+            },
+            "images_per_second": 985.4,
+            "channels": dict.fromkeys(layers, 2),
+            "backbone": {"parameters": 410_208, "weights_sha256": "a" * 64},
+            "dataset": {"images": {"train": 4 * images, "test": images}, "broken": list(broken)},
+            "precision": "float32",
+            "versions": {"python": "3.11.7", "keras": "3.15.0", "tensorflow": "2.21.0"},
+            "hardware": {"processor": "A processor", "cores": 2, "memory_bytes": 25_000_000_000},
+            "date": "2026-01-05T12:00:00+00:00",
+        },
+    )
+    return path
