@@ -1,0 +1,1 @@
+"""The workflow: study file to plan of files to rules to report."""

@@ -1,0 +1,58 @@
+"""What every job of the workflow has around it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from features.errors import UserError
+
+
+@contextmanager
+def job(log: str, threads: int = 1) -> Iterator[None]:
+    """Sends a job's messages to its log and to the terminal, and ends it on a user's mistake.
+
+    Args:
+        log: The log file.
+        threads: The cores that the job may use; numerical libraries are held to those there are.
+    """
+    _limit_threads(min(threads, os.cpu_count() or 1))
+    # TensorFlow's greetings hide what a user should read.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    path = Path(log)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("headstart")
+    logger.setLevel(logging.DEBUG)
+    file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.INFO)
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers = [file, terminal]
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").addHandler(file)
+    warnings.simplefilter("default")
+    try:
+        yield
+    except UserError as error:
+        logger.error(f"\nheadstart: {error}\n")
+        sys.exit(1)
+    except Exception:
+        logger.exception("the job failed")
+        sys.exit(1)
+
+
+def run_jobs_from(project: str | os.PathLike[str]) -> None:
+    """Lets every job run the code of this checkout, whatever is installed."""
+    others = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(project), others]))
+
+
+def _limit_threads(threads: int) -> None:
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
+        os.environ[f"{library}_NUM_THREADS"] = str(threads)

@@ -1,0 +1,240 @@
+"""From a study to the files that it wants, every one with a path of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from features.backbones.registry import ARCHITECTURES, imagenet_file
+from features.backbones.spec import BackboneSpec
+from features.datasets import DatasetSpec, identify
+from features.errors import UserError
+from features.files import fingerprint, sha256_file
+from features.spec import feature_spec
+from pipeline.study import Backbone, Study, load_study
+
+STUDIES = Path("studies")
+CACHE = Path("cache")
+RESULTS = Path("results")
+LOGS = Path("logs")
+
+STAGES = ("all", "dataset", "features", "head", "evaluate", "leaderboard", "report")
+"""The workflow's own rules, whose names no study may take."""
+
+EMBEDDED_CARD = Path(__file__).parent.parent / "features" / "embedded" / "card.json"
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """A data set as one file.
+
+    Attributes:
+        spec: All that decides which images stand in which split.
+        source_path: Where the user's data is, if it is the user's.
+        max_broken: Broken image files to skip.
+        file: The dataset file.
+    """
+
+    spec: DatasetSpec
+    source_path: Path | None
+    max_broken: int
+    file: Path
+
+
+@dataclass(frozen=True)
+class FeaturesPlan:
+    """A data set's features by one backbone.
+
+    Attributes:
+        spec: All that decides the features' values.
+        dataset: The data set.
+        weights: The local weights file, where the study names one.
+        imagenet: The name of Keras' weights file, where the backbone wants it.
+        file: The features file.
+    """
+
+    spec: dict[str, Any]
+    dataset: DatasetPlan
+    weights: Path | None
+    imagenet: str | None
+    file: Path
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One head on one feature set with one seed.
+
+    Attributes:
+        name: backbone.head.seed
+        features: What it sees.
+        head: The head's type, layers, view and settings.
+        validation: The share of train drawn as validation split.
+        seed: Of that draw and of the head.
+        folder: Where its results are.
+    """
+
+    name: str
+    features: FeaturesPlan
+    head: dict[str, Any]
+    validation: float
+    seed: int
+    folder: Path
+
+    @property
+    def head_file(self) -> Path:
+        """The fitted head."""
+        return self.folder / ("head.keras" if self.head["type"] == "dense" else "head.skops")
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """All that a study wants.
+
+    Attributes:
+        name: The study's name.
+        file: The study file.
+        runs: Every head on every backbone with every seed.
+    """
+
+    name: str
+    file: Path
+    runs: tuple[RunPlan, ...]
+
+    @property
+    def features(self) -> list[FeaturesPlan]:
+        """The features files, each once."""
+        return list({run.features.file: run.features for run in self.runs}.values())
+
+    @property
+    def metrics(self) -> list[Path]:
+        """What the evaluation of each run writes."""
+        return [run.folder / "metrics.json" for run in self.runs]
+
+    @property
+    def report(self) -> Path:
+        """The page that the study ends in."""
+        return RESULTS / self.name / "report.html"
+
+
+def study_files() -> dict[str, Path]:
+    """The study files by name.
+
+    Raises:
+        UserError: Two files share a name, or a name is one of the workflow's own.
+    """
+    files: dict[str, Path] = {}
+    for file in sorted([*STUDIES.glob("*.yaml"), *STUDIES.glob("*.yml")]):
+        if file.stem in files:
+            raise UserError(f"{file}: its name clashes with {files[file.stem]}; rename one")
+        if file.stem in STAGES:
+            raise UserError(
+                f"{file}: a study may not be named {file.stem!r}, which is a stage of the "
+                f"workflow; taken are {', '.join(STAGES)}"
+            )
+        files[file.stem] = file
+    return files
+
+
+def plan_study(file: Path) -> StudyPlan:
+    """Reads a study and lays out its files.
+
+    Raises:
+        UserError: The study, or the data and weights that it names, are wrong.
+    """
+    study = load_study(file)
+    try:
+        dataset = _plan_dataset(study)
+        features = {
+            name: _plan_features(backbone, dataset) for name, backbone in study.backbones.items()
+        }
+        for name, backbone in study.backbones.items():
+            if backbone.architecture == "Embedded" and backbone.weights is None:
+                _refuse_trained_on(dataset.spec, name)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    runs = tuple(
+        RunPlan(
+            name=f"{backbone}.{head}.{seed}",
+            features=features[backbone],
+            head=_head(settings.model_dump()),
+            validation=study.dataset.validation,
+            seed=seed,
+            folder=RESULTS / file.stem / "runs" / f"{backbone}.{head}.{seed}",
+        )
+        for backbone in study.backbones
+        for head, settings in study.heads.items()
+        for seed in study.seeds
+    )
+    return StudyPlan(file.stem, file, runs)
+
+
+def _plan_dataset(study: Study) -> DatasetPlan:
+    dataset = study.dataset
+    given = getattr(dataset, "path", None)
+    path = Path(given) if given else None
+    spec = DatasetSpec(
+        source=dataset.source,
+        content=identify(dataset.source, path, CACHE / "contents.json"),
+        test=dataset.test,
+        seed=dataset.seed,
+        limit=tuple(sorted(dataset.limit.items())),
+    )
+    file = CACHE / "datasets" / f"{spec.source}-{fingerprint(asdict(spec))[:8]}.h5"
+    return DatasetPlan(spec, path, getattr(dataset, "max_broken", 0), file)
+
+
+def _plan_features(backbone: Backbone, dataset: DatasetPlan) -> FeaturesPlan:
+    weights = None
+    imagenet = None
+    if backbone.weights == "random":
+        identity = "random"
+    elif backbone.weights not in (None, "imagenet"):
+        weights = Path(str(backbone.weights))
+        identity = sha256_file(weights)
+    elif backbone.architecture == "Embedded":
+        identity = "embedded"
+    else:
+        imagenet = imagenet_file(backbone.architecture, backbone.height_width, backbone.alpha)
+        identity = f"imagenet:{imagenet}"
+    own = backbone.preprocessing == "own"
+    spec = BackboneSpec(
+        architecture=backbone.architecture,
+        alpha=backbone.alpha,
+        size=backbone.height_width,
+        resize=backbone.resize,
+        interpolation=backbone.interpolation,
+        preprocessing=(
+            ARCHITECTURES[backbone.architecture].preprocessing if own else backbone.preprocessing
+        ),
+        weights=identity,
+        views=tuple(backbone.views),
+    )
+    fields = feature_spec(dataset.spec, spec)
+    name = "_".join(
+        [
+            spec.architecture,
+            *([f"{spec.alpha:g}"] if spec.alpha != 1 else []),
+            f"{spec.size[0]}x{spec.size[1]}",
+        ]
+    )
+    file = CACHE / "features" / dataset.file.stem / f"{name}-{fingerprint(fields)[:8]}.h5"
+    return FeaturesPlan(fields, dataset, weights, imagenet, file)
+
+
+def _head(settings: dict[str, Any]) -> dict[str, Any]:
+    """A head's settings, apart from its type and from the features that it sees."""
+    return {key: settings.pop(key) for key in ("type", "layers", "view")} | {"settings": settings}
+
+
+def _refuse_trained_on(dataset: DatasetSpec, name: str) -> None:
+    card = json.loads(EMBEDDED_CARD.read_text())
+    trained = card["trained_on"]
+    if dataset.content in trained["contents"]:
+        raise UserError(
+            f"backbones.{name}: the embedded backbone was trained on {trained['dataset']} "
+            f"({trained['images']:,} images, with their labels), so that its accuracy there says "
+            "nothing about a frozen backbone's; take another backbone, such as MobileNetV2, or "
+            "another data set"
+        )

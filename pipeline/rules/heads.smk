@@ -1,0 +1,37 @@
+# Cached features to a fitted head, and the one step that opens the test split. Both claim every
+# core, so that no neighbour disturbs their seconds, which the report compares.
+
+
+rule head:
+    input:
+        lambda w: plans.run(w.study, w.run).features.file,
+    output:
+        fit="results/{study}/runs/{run}/fit.json",
+        selection="results/{study}/runs/{run}/selection.csv",
+    log:
+        "logs/heads/{study}/{run}.log",
+    conda:
+        "../../environment.yaml"
+    threads: workflow.cores
+    params:
+        head=lambda w: plans.run(w.study, w.run).head,
+        validation=lambda w: plans.run(w.study, w.run).validation,
+        seed=lambda w: plans.run(w.study, w.run).seed,
+    script:
+        "../scripts/head.py"
+
+
+rule evaluate:
+    input:
+        features=lambda w: plans.run(w.study, w.run).features.file,
+        fit="results/{study}/runs/{run}/fit.json",
+    output:
+        metrics="results/{study}/runs/{run}/metrics.json",
+        predictions="results/{study}/runs/{run}/predictions.npz",
+    log:
+        "logs/evaluate/{study}/{run}.log",
+    conda:
+        "../../environment.yaml"
+    threads: workflow.cores
+    script:
+        "../scripts/evaluate.py"

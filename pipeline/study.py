@@ -1,0 +1,472 @@
+"""The study file: the one definition of what a user may write."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from classifiers.heads import DEFAULTS
+from features.backbones.registry import ARCHITECTURES, MOBILENET_ALPHAS
+from features.errors import UserError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """An error whose text reaches the user as it is."""
+    # Pydantic formats the text; braces of the user's must not count.
+    return PydanticCustomError("study", message.replace("{", "{{").replace("}", "}}"))
+
+
+def one_of(names: Any) -> str:
+    """Names as a list for a message."""
+    return ", ".join(str(name) for name in names)
+
+
+class Section(BaseModel):
+    """A part of a study. Unknown keys are refused with the allowed ones named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, body: Any) -> Any:
+        if body is None:
+            return {}
+        if isinstance(body, dict):
+            for key in body:
+                if key not in cls.model_fields:
+                    near = difflib.get_close_matches(str(key), cls.model_fields, 1)
+                    hint = f" (do you mean {near[0]!r}?)" if near else ""
+                    raise wrong(f"unknown key {key!r}{hint}; allowed: {one_of(cls.model_fields)}")
+        return body
+
+
+def existing(path: str) -> str:
+    """Fills environment variables and `~` into a path, which must then exist."""
+    filled = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
+    unset = re.search(r"\$\{?(\w+)", filled)
+    if unset:
+        raise wrong(
+            f"{path}: the environment variable {unset.group(1)} is not set; "
+            f"set it, as in: export {unset.group(1)}=/path/to/it"
+        )
+    if not Path(filled).exists():
+        raise wrong(f"{filled}: no such file or folder")
+    return filled
+
+
+class Dataset(Section):
+    """What all data sets have in common."""
+
+    test: Share = Field(0.2, description="Share drawn as test split where the data brings none.")
+    validation: Share = Field(
+        0.1, description="Share of train drawn as validation split where the data brings none."
+    )
+    seed: int = Field(0, ge=0, description="Of the draws of `test` and `limit`.")
+    limit: dict[Literal["train", "validation", "test"], Count] = Field(
+        {}, description="Images of a split to keep, a stratified draw; all where not named."
+    )
+
+
+class Cifar(Dataset):
+    """CIFAR-10 or CIFAR-100: downloaded by Keras, or the official archive where it was put."""
+
+    source: Literal["cifar10", "cifar100"]
+    path: str | None = Field(None, description="The official python archive (.tar.gz).")
+
+    @field_validator("path")
+    @classmethod
+    def _exists(cls, path: str | None) -> str | None:
+        return path and existing(path)
+
+
+class Digits(Dataset):
+    """The 1,797 handwritten digits that come with scikit-learn."""
+
+    source: Literal["digits"]
+
+
+class Folder(Dataset):
+    """A folder of images, one subfolder a class, with or without train/validation/test above."""
+
+    source: Literal["folder"]
+    path: str = Field(description="The folder, or a .zip or .tar archive of it.")
+    max_broken: int = Field(0, ge=0, description="Broken image files to skip before stopping.")
+
+    @field_validator("path")
+    @classmethod
+    def _exists(cls, path: str) -> str:
+        return existing(path)
+
+
+class Arrays(Dataset):
+    """Arrays x_train, y_train, x_test, y_test (or x, y) in a .npz or HDF5 file."""
+
+    source: Literal["npz", "hdf5"]
+    path: str = Field(description="The file.")
+
+    @field_validator("path")
+    @classmethod
+    def _exists(cls, path: str) -> str:
+        return existing(path)
+
+
+View = Literal["identity", "mirror"]
+
+
+class Backbone(Section):
+    """A pretrained network without its top, and the images as it sees them."""
+
+    architecture: str = Field(
+        description="The network; where missing, the backbone's own name.",
+        json_schema_extra={"enum": list(ARCHITECTURES)},
+    )
+    alpha: Positive = Field(1.0, description="Width multiplier (MobileNetV2).")
+    size: Count | Annotated[list[Count], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="Side in pixels, or [height, width]; that of the weights where missing."
+    )
+    resize: Literal["stretch", "pad", "crop"] = Field(
+        "stretch", description="Stretch to the size, or keep the aspect ratio by padding/cropping."
+    )
+    interpolation: Literal["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"] = "bilinear"
+    preprocessing: Literal["own", "tf", "torch", "caffe", "unit", "raw"] = Field(
+        "own",
+        description="What is done to pixels after the resize; `own` is what the weights want.",
+    )
+    weights: str | None = Field(
+        None,
+        description="imagenet (default), random, or a file: .h5, .weights.h5, or a whole .keras "
+        "model, which then is the backbone.",
+    )
+    views: Annotated[list[View], Field(min_length=1)] = ["identity", "mirror"]
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in (*ARCHITECTURES, "local"):
+            raise wrong(f"no backbone {name!r}; allowed: {one_of(ARCHITECTURES)}")
+        return name
+
+    @field_validator("weights")
+    @classmethod
+    def _exists(cls, weights: str | None) -> str | None:
+        if weights in (None, "imagenet", "random"):
+            return weights
+        path = existing(weights)
+        if not path.endswith((".h5", ".keras")):
+            raise wrong(
+                f"{path}: weights are imagenet, random, or a file that ends in .h5, .weights.h5 "
+                "or .keras"
+            )
+        return path
+
+    @field_validator("views")
+    @classmethod
+    def _once(cls, views: list[str]) -> list[str]:
+        if len(set(views)) != len(views):
+            raise wrong("a view is named twice")
+        return views
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        whole_model = bool(self.weights and self.weights.endswith(".keras"))
+        if whole_model != (self.architecture == "local"):
+            raise wrong(
+                "a whole .keras model is its own architecture: leave `architecture` out"
+                if whole_model
+                else "architecture local wants `weights`: a .keras file"
+            )
+        if whole_model:
+            if self.size is None:
+                raise wrong("a .keras model wants `size`, the side in pixels that it takes")
+            if self.preprocessing == "own":
+                raise wrong(
+                    "a .keras model wants `preprocessing`: tf, torch, caffe, unit or raw "
+                    "(raw where the model does it itself)"
+                )
+            return self
+        architecture = ARCHITECTURES[self.architecture]
+        if min(self.height_width) < architecture.minimum_size:
+            raise wrong(
+                f"size {one_of(self.height_width)} is below the smallest that "
+                f"{self.architecture} takes: {architecture.minimum_size}"
+            )
+        if self.alpha != 1.0 and not architecture.takes_alpha:
+            raise wrong(f"{self.architecture} takes no alpha")
+        if self.architecture == "Embedded" and self.weights == "imagenet":
+            raise wrong("Embedded has weights of its own and none of ImageNet; leave them out")
+        imagenet = self.weights in (None, "imagenet") and architecture.takes_alpha
+        if imagenet and self.alpha not in MOBILENET_ALPHAS:
+            raise wrong(
+                f"there are no ImageNet weights for alpha {self.alpha}; "
+                f"there are for {one_of(MOBILENET_ALPHAS)}"
+            )
+        return self
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """The input's height and width in pixels."""
+        size = self.size or ARCHITECTURES[self.architecture].default_size
+        return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+class Head(Section):
+    """What all heads have in common: the features that they see."""
+
+    layers: Literal["last", "all"] | Annotated[list[str], Field(min_length=1)] = Field(
+        "last", description="The backbone's last layer, all stages joined, or layers by name."
+    )
+    view: Literal["identity", "mirror", "mean"] = Field(
+        "identity", description="One view of each image, or the mean over all views."
+    )
+
+
+class Logistic(Head):
+    """Multinomial logistic regression."""
+
+    type: Literal["logistic"] = "logistic"
+    C: Positive | list[Positive] = Field(
+        DEFAULTS["logistic"]["C"], description="Inverse of the l2 penalty."
+    )
+
+
+class Svm(Head):
+    """Linear support vector machine, squared hinge, one against the rest."""
+
+    type: Literal["svm"] = "svm"
+    C: Positive | list[Positive] = Field(
+        DEFAULTS["svm"]["C"], description="Inverse of the l2 penalty."
+    )
+
+
+class Ridge(Head):
+    """Ridge regression on the classes as -1 and 1."""
+
+    type: Literal["ridge"] = "ridge"
+    alpha: Positive | list[Positive] = Field(
+        DEFAULTS["ridge"]["alpha"], description="The l2 penalty."
+    )
+
+
+Metric = Literal["cosine", "euclidean"]
+
+
+class Knn(Head):
+    """The majority among the k nearest neighbours."""
+
+    type: Literal["knn"] = "knn"
+    k: Count | list[Count] = Field(DEFAULTS["knn"]["k"], description="Neighbours that vote.")
+    metric: Metric | list[Metric] = DEFAULTS["knn"]["metric"]
+
+
+class Dense(Head):
+    """A Keras network of dense layers."""
+
+    type: Literal["dense"] = "dense"
+    hidden: list[Count] | Annotated[list[list[Count]], Field(min_length=1)] = Field(
+        DEFAULTS["dense"]["hidden"],
+        description="Widths of the hidden layers; a list of such lists is searched.",
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] | list[Annotated[float, Field(ge=0, lt=1)]] = (
+        DEFAULTS["dense"]["dropout"]
+    )
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = DEFAULTS["dense"]["optimizer"]
+    learning_rate: Positive | list[Positive] = DEFAULTS["dense"]["learning_rate"]
+    epochs: Count | list[Count] = DEFAULTS["dense"]["epochs"]
+    batch_size: Count | list[Count] = DEFAULTS["dense"]["batch_size"]
+
+
+HEADS: dict[str, type[Head]] = {
+    "logistic": Logistic,
+    "svm": Svm,
+    "ridge": Ridge,
+    "knn": Knn,
+    "dense": Dense,
+}
+
+
+class Study(Section):
+    """What to compare: every head on every backbone's features of one data set."""
+
+    dataset: Annotated[Cifar | Digits | Folder | Arrays, Discriminator("source")]
+    backbones: Annotated[dict[str, Backbone], Field(min_length=1)] = Field(
+        description="By names of your own, or by the architecture's."
+    )
+    heads: Annotated[
+        dict[str, Annotated[Logistic | Svm | Ridge | Knn | Dense, Discriminator("type")]],
+        Field(min_length=1),
+    ] = Field(description="By names of your own, or by the type's.")
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
+        [0], description="One run each: of the validation split's draw and of the head."
+    )
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _source(cls, body: Any) -> Any:
+        sources = ("cifar10", "cifar100", "digits", "folder", "npz", "hdf5")
+        if not isinstance(body, dict) or body.get("source") not in sources:
+            given = body.get("source") if isinstance(body, dict) else body
+            raise wrong(f"no source {given!r}; allowed: {one_of(sources)}")
+        return body
+
+    @field_validator("backbones", "heads", mode="before")
+    @classmethod
+    def _named(cls, body: Any, info: ValidationInfo) -> Any:
+        """Names may say what a thing is: `logistic: {}` is a head of the type logistic."""
+        if not isinstance(body, dict) or not body:
+            raise wrong(f"lists nothing; name at least one of your {info.field_name}")
+        key, known = (
+            ("type", list(HEADS)) if info.field_name == "heads" else ("architecture", ARCHITECTURES)
+        )
+        seen: dict[str, str] = {}
+        filled = {}
+        for name, settings in body.items():
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                raise wrong(f"the name {name!r} may hold letters, digits, _ and - only")
+            if name.lower() in seen:
+                raise wrong(
+                    f"the names {seen[name.lower()]!r} and {name!r} clash: files are named by them"
+                )
+            seen[name.lower()] = name
+            if settings is None or isinstance(settings, dict):
+                settings = dict(settings or {})
+                weights = settings.get("weights")
+                if isinstance(weights, str) and weights.endswith(".keras"):
+                    settings.setdefault(key, "local")
+                what = settings.setdefault(key, name)
+                if what not in known and what != "local":
+                    raise wrong(f"{name}: no {key} {what!r}; allowed: {one_of(known)}")
+            filled[name] = settings
+        return filled
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds):
+            raise wrong("a seed is named twice")
+        return seeds
+
+    @model_validator(mode="after")
+    def _views(self) -> Self:
+        for head_name, head in self.heads.items():
+            for backbone_name, backbone in self.backbones.items():
+                if head.view not in (*backbone.views, "mean"):
+                    raise wrong(
+                        f"heads.{head_name}.view: {head.view!r} is none of the views of backbone "
+                        f"{backbone_name!r}; allowed: {one_of([*backbone.views, 'mean'])}"
+                    )
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key written twice, where the second would silently win."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    for key, (written, _) in zip(keys, node.value, strict=True):
+        if keys.count(key) > 1:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the name {key!r} is used twice", written.start_mark
+            )
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+# YAML 1.1 takes 1e-4 for a text; YAML 1.2, and anybody who writes it, for a number.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+"),
+    list("-+0123456789."),
+)
+
+
+def load_study(file: Path) -> Study:
+    """Reads and checks a study file.
+
+    Raises:
+        UserError: Names the file, the key and what is allowed there.
+    """
+    try:
+        body = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{file}{line}: {error.problem}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: cannot be read as YAML text ({error})") from error
+    if not isinstance(body, dict):
+        raise UserError(f"{file}: lists nothing; a study has {one_of(Study.model_fields)}")
+    try:
+        return Study.model_validate(body)
+    except ValidationError as error:
+        raise UserError("\n".join(_lines(file, error, body))) from error
+
+
+def _lines(file: Path, error: ValidationError, body: Any) -> list[str]:
+    """One line a place in the file; what a choice of kinds would each have wanted is joined."""
+    places: dict[str, list[str]] = {}
+    given: dict[str, str] = {}
+    for detail in error.errors():
+        where = _where(detail["loc"], body, missing=detail["type"] == "missing")
+        what = detail["msg"]
+        if detail["type"] == "missing":
+            what = "missing"
+        elif detail["type"] != "study":
+            given[where] = f" (it is {detail['input']!r})"
+            what = what[0].lower() + what[1:]
+            if where in places:
+                what = what.removeprefix("input should be ")
+        places.setdefault(where, []).append(what)
+    return [
+        f"{file}: {where}{' or '.join(dict.fromkeys(whats))}{given.get(where, '')}"
+        for where, whats in places.items()
+    ]
+
+
+def _where(location: tuple[str | int, ...], body: Any, missing: bool) -> str:
+    """A place as the user wrote it, without the parts that only the checking knows."""
+    parts: list[str] = []
+    for part in location:
+        if isinstance(body, dict):
+            stands = part in body
+        else:
+            stands = isinstance(body, list) and isinstance(part, int)
+        if stands:
+            body = body[part]
+        if stands or (missing and part is location[-1]):
+            parts.append(str(part))
+    return ".".join(parts) + ": " if parts else ""
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema by which an editor completes and checks a study as it is written."""
+    schema = Study.model_json_schema()
+    schema["title"] = "Headstart study"
+    heads = schema["properties"]["heads"]["additionalProperties"]
+    # A head's type may be left to its name, so that several types can fit.
+    heads["anyOf"] = heads.pop("oneOf")
+    heads.pop("discriminator")
+    schema["$defs"]["Backbone"]["required"] = []
+    return schema

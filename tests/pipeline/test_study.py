@@ -1,0 +1,207 @@
+"""What a user may write, and what each mistake is answered with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.errors import UserError
+from pipeline.study import HEADS, json_schema, load_study
+
+ROOT = Path(__file__).parents[2]
+GOOD = """
+dataset: {source: digits}
+backbones: {Embedded: {}}
+heads: {logistic: {}}
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    return file
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    file = write(tmp_path, text)
+    with pytest.raises(UserError) as error:
+        load_study(file)
+    message = str(error.value)
+    assert message.startswith(str(file)), "the message names the file"
+    assert "Traceback" not in message
+    return message.replace(str(file), "mine.yaml")
+
+
+def test_names_say_what_a_thing_is(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, GOOD))
+    assert study.backbones["Embedded"].architecture == "Embedded"
+    assert study.heads["logistic"].type == "logistic"  # type: ignore[union-attr]
+
+
+def test_a_head_without_settings_may_be_a_bare_name(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, GOOD.replace("{logistic: {}}", "\n  knn:\n  ridge:\n")))
+    assert list(study.heads) == ["knn", "ridge"]
+
+
+def test_scientific_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, GOOD.replace("logistic: {}", "logistic: {C: [1e-4, 2E3]}")))
+    assert study.heads["logistic"].model_dump()["C"] == [1e-4, 2000.0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        # unknown keys
+        ("heads:", "head: 1\nheads:", "unknown key 'head' (do you mean 'heads'?); allowed: data"),
+        ("logistic: {}", "logistic: {c: 1}", "heads.logistic: unknown key 'c'; allowed: layers"),
+        ("digits}", "digits, path: x}", "dataset: unknown key 'path'; allowed: test, validation"),
+        ("Embedded: {}", "Embedded: {sise: 9}", "unknown key 'sise' (do you mean 'size'?)"),
+        # unknown names
+        ("Embedded: {}", "resnet: {}", "backbones: resnet: no architecture 'resnet'; allowed: Emb"),
+        ("logistic: {}", "forest: {}", "heads: forest: no type 'forest'; allowed: logistic, svm"),
+        ("digits", "mnist", "dataset: no source 'mnist'; allowed: cifar10, cifar100, digits"),
+        ("logistic: {}", "logistic: {view: mirrored}", "'identity', 'mirror' or 'mean'"),
+        # wrong types
+        (
+            "logistic: {}",
+            "logistic: {C: big}",
+            "heads.logistic.C: input should be a valid number or a valid list (it is 'big')",
+        ),
+        ("logistic: {}", "logistic: {C: -1}", "heads.logistic.C: input should be greater than 0"),
+        ("logistic: {}", "knn: {k: [1, 2.5]}", "heads.knn.k.1: input should be a valid integer"),
+        ("logistic: {}", "dense: {hidden: [a]}", "heads.dense.hidden.0: "),
+        ("Embedded: {}", "Embedded: {size: big}", "backbones.Embedded.size: "),
+        ("{source: digits}", "digits", "dataset: no source 'digits'"),
+        ("digits}", "digits, validation: 1.5}", "dataset.validation: input should be less than 1"),
+        ("digits}", "digits, limit: {dev: 3}}", "dataset.limit.dev: "),
+        # name clashes
+        ("{logistic: {}}", "{logistic: {}, logistic: {}}", "line 4: the name 'logistic' is used"),
+        (
+            "{logistic: {}}",
+            "{logistic: {}, Logistic: {type: svm}}",
+            "heads: the names 'logistic' and 'Logistic' clash",
+        ),
+        ("Embedded: {}", "a.b: {architecture: Embedded}", "the name 'a.b' may hold letters"),
+        # missing files
+        ("digits}", "npz, path: /no/such.npz}", "dataset.path: /no/such.npz: no such file"),
+        ("digits}", "folder}", "dataset.path: missing"),
+        (
+            "digits}",
+            "folder, path: $NO_SUCH_VARIABLE/x}",
+            "the environment variable NO_SUCH_VARIABLE is not set",
+        ),
+        (
+            "Embedded: {}",
+            "ResNet50: {weights: /no/such.weights.h5}",
+            "backbones.ResNet50.weights: /no/such.weights.h5: no such file",
+        ),
+        # what cannot be
+        (
+            "Embedded: {}",
+            "InceptionV3: {size: 32}",
+            "size 32, 32 is below the smallest that InceptionV3 takes: 75",
+        ),
+        ("Embedded: {}", "ResNet50: {alpha: 0.5}", "backbones.ResNet50: ResNet50 takes no alpha"),
+        ("Embedded: {}", "MobileNetV2: {alpha: 0.36}", "no ImageNet weights for alpha 0.36"),
+        ("Embedded: {}", "Embedded: {weights: imagenet}", "Embedded has weights of its own"),
+        ("Embedded: {}", "Embedded: {views: []}", "backbones.Embedded.views: "),
+        ("Embedded: {}", "Embedded: {views: [mirror]}", "heads.logistic.view: 'identity' is none"),
+        ("Embedded: {}", "Embedded: {views: [mirror, mirror]}", "a view is named twice"),
+        # a study that lists nothing
+        ("{logistic: {}}", "{}", "heads: lists nothing"),
+        ("{Embedded: {}}", "", "backbones: lists nothing"),
+        (GOOD, "", "mine.yaml: lists nothing; a study has dataset, backbones, heads, seeds"),
+        (GOOD, "- 1", "mine.yaml: lists nothing"),
+        ("heads: {logistic: {}}", "", "mine.yaml: heads: missing"),
+        ("{logistic: {}}", "{logistic: {}}\nseeds: []", "seeds: list should have at least 1"),
+        ("{logistic: {}}", "{logistic: {}}\nseeds: [1, 1]", "seeds: a seed is named twice"),
+        # no YAML
+        ("{logistic: {}}", "[", "mine.yaml, line "),
+    ],
+)
+def test_a_mistake_is_answered_with_place_and_remedy(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    assert old in GOOD
+    assert expected in refusal(tmp_path, GOOD.replace(old, new))
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
+    wrong = GOOD.replace("logistic: {}", "knn: {k: 0}").replace("Embedded: {}", "VGG16: {x: }")
+    message = refusal(tmp_path, wrong)
+    assert "heads.knn.k" in message
+    assert "backbones.VGG16" in message
+
+
+@given(text=st.text(max_size=200))
+def test_no_text_at_all_makes_it_crash(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("study") / "any.yaml"
+    file.write_text(text, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(UserError):
+        load_study(file)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    body=st.fixed_dictionaries(
+        {},
+        optional={
+            "dataset": VALUES | st.fixed_dictionaries({"source": st.just("npz"), "test": VALUES}),
+            "backbones": VALUES | st.dictionaries(st.just("Embedded"), VALUES),
+            "heads": VALUES | st.dictionaries(st.sampled_from([*HEADS, "x"]), VALUES),
+            "seeds": VALUES,
+        },
+    )
+)
+def test_no_study_at_all_makes_it_crash(
+    body: object, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("study") / "any.yaml"
+    file.write_text(yaml.safe_dump(body, allow_unicode=True))
+    try:
+        load_study(file)
+    except UserError as error:
+        assert str(file) in str(error)
+
+
+def test_the_schema_file_is_the_definitions() -> None:
+    """Write it anew by: uv run python -m pipeline.schema."""
+    stored = json.loads((ROOT / "studies" / "study.schema.json").read_text())
+    assert stored == json_schema()
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda f: f.stem)
+def test_shipped_studies_fit_definition_and_schema(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cifar10-jpeg.tar.gz", "mobilenet_v2_0.35_224_no_top.weights.h5"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("HEADSTART_REAL_DATA", str(tmp_path))
+    study = load_study(file)
+    assert study.heads
+    body = yaml.safe_load(file.read_text())
+    # An editor leaves a name without settings alone.
+    body["heads"] = {name: settings or {} for name, settings in body["heads"].items()}
+    jsonschema.validate(body, json_schema())
+
+
+def test_the_schema_refuses_what_the_definition_refuses() -> None:
+    body = {"dataset": {"source": "digits"}, "backbones": {"Embedded": {}}, "heads": {"knn": {}}}
+    jsonschema.validate(body, json_schema())
+    for wrong in ({"head": 1}, {"dataset": {"source": "mnist"}}, {"heads": {"knn": {"kk": 1}}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(body | wrong, json_schema())

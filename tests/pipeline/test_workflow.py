@@ -1,0 +1,260 @@
+"""The workflow as a user runs it. What is reused is read from Snakemake's own plan."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from .conftest import copy_project, planned, snakemake
+
+STUDY = """
+dataset: {source: digits, limit: {train: 300}}
+backbones:
+  embedded: {architecture: Embedded, views: [identity]}
+heads:
+  logistic: {C: [0.001, 0.01, 0.1]}
+  knn: {layers: all, k: 5}
+"""
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which a small study has been run."""
+    project = copy_project(tmp_path_factory.mktemp("done") / "headstart")
+    (project / "studies" / "small.yaml").write_text(STUDY)
+    result = snakemake(project, "small")
+    assert result.returncode == 0, result.stderr
+    return project
+
+
+@pytest.fixture
+def again(done: Path, tmp_path: Path) -> Path:
+    """A copy of that, with its times, to change something in."""
+    shutil.copytree(done, tmp_path / "headstart", copy_function=shutil.copy2)
+    return tmp_path / "headstart"
+
+
+def test_a_study_ends_in_leaderboard_and_report(done: Path) -> None:
+    results = done / "results" / "small"
+    rows = list(csv.DictReader((results / "leaderboard.csv").open()))
+    assert {row["head"] for row in rows} == {"logistic", "knn"}
+    for row in rows:
+        assert float(row["test_low"]) < float(row["test_accuracy"]) < float(row["test_high"])
+        assert float(row["test_accuracy"]) > 0.7
+        assert float(row["pass_seconds"]) > 0
+    assert "small" in (results / "report.html").read_text()
+
+
+def test_every_job_has_a_log_with_its_progress(done: Path) -> None:
+    logs = [str(log.relative_to(done / "logs")) for log in (done / "logs").rglob("*.log")]
+    for stage in ("datasets/", "features/", "heads/small/", "evaluate/small/", "report/small"):
+        assert any(log.startswith(stage) for log in logs), stage
+    (features,) = (done / "logs" / "features").rglob("*.log")
+    text = features.read_text()
+    assert "images/s" in text
+    assert "660/660 images" in text
+    assert "\r" not in text
+
+
+def test_a_second_run_does_nothing(done: Path) -> None:
+    assert planned(done, "small") == {}
+
+
+def test_a_new_head_fits_that_head_only(again: Path) -> None:
+    (again / "studies" / "small.yaml").write_text(STUDY + "  ridge: {alpha: 10.0}\n")
+    assert planned(again, "small") == {"head": 1, "evaluate": 1, "leaderboard": 1, "report": 1}
+
+
+def test_a_changed_setting_fits_that_head_only(again: Path) -> None:
+    (again / "studies" / "small.yaml").write_text(STUDY.replace("k: 5", "k: 7"))
+    assert planned(again, "small") == {"head": 1, "evaluate": 1, "leaderboard": 1, "report": 1}
+
+
+def test_a_new_backbone_runs_that_pass_only(again: Path) -> None:
+    more = "backbones:\n  large: {architecture: Embedded, size: 48, views: [identity]}"
+    (again / "studies" / "small.yaml").write_text(STUDY.replace("backbones:", more))
+    plan = planned(again, "small")
+    assert plan == {"features": 1, "head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
+
+
+def test_another_study_on_the_same_features_runs_no_pass(again: Path) -> None:
+    other = STUDY.replace("embedded:", "another_name:").replace("knn: {", "mine: {type: knn, ")
+    (again / "studies" / "other.yaml").write_text(other)
+    plan = planned(again, "other")
+    assert plan == {"head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
+
+
+def test_an_edited_comment_in_the_code_runs_nothing(again: Path) -> None:
+    edited = [*again.rglob("*.py"), *again.rglob("*.smk"), again / "Snakefile"]
+    assert len(edited) > 30
+    for file in edited:
+        file.write_text(file.read_text() + "\n\n# a comment\n")
+    assert planned(again, "small") == {}
+
+
+def test_an_edited_comment_in_the_study_writes_the_report_only(again: Path) -> None:
+    (again / "studies" / "small.yaml").write_text("# a comment" + STUDY)
+    assert planned(again, "small") == {"report": 1}
+
+
+def test_another_share_for_validation_runs_no_pass(again: Path) -> None:
+    (again / "studies" / "small.yaml").write_text(
+        STUDY.replace("digits,", "digits, validation: 0.3,")
+    )
+    plan = planned(again, "small")
+    assert plan == {"head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
+
+
+def test_more_seeds_fit_only_the_new_ones(again: Path) -> None:
+    (again / "studies" / "small.yaml").write_text(STUDY + "seeds: [0, 1]\n")
+    plan = planned(again, "small")
+    assert plan == {"head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
+
+
+def test_only_the_evaluation_reads_the_test_split(again: Path) -> None:
+    """With a test split of rubbish the very same heads are chosen."""
+    (features,) = (again / "cache" / "features").rglob("*.h5")
+    with h5py.File(features, "r+") as file:
+        for layer in file["test/identity"].values():
+            layer[...] = np.nan
+        file["test/labels"][...] = 0
+    before = {p: json.loads(p.read_text()) for p in (again / "results").rglob("fit.json")}
+    result = snakemake(again, "small", "--forcerun", "head", "--until", "head")
+    assert result.returncode == 0, result.stderr
+    for path, fit in before.items():
+        after = json.loads(path.read_text())
+        for same in ("settings", "validation", "dimensions"):
+            assert after[same] == fit[same]
+    result = snakemake(again, "small")
+    assert result.returncode == 1
+    assert "are not as they were written" in result.stderr
+
+
+def test_a_killed_run_goes_on_and_gives_the_same(done: Path, again: Path) -> None:
+    """Everything is killed in the middle of the pass, as a power cut would."""
+    shutil.rmtree(again / "cache")
+    shutil.rmtree(again / "results")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "4", "small"],
+        cwd=again,
+        env=os.environ | {"PYTHONPATH": str(again)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    folder = again / "cache" / "features"
+    until = time.monotonic() + 120
+    while not list(folder.rglob("*.part")) and time.monotonic() < until:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list(folder.rglob("*.h5")), "nothing half-written bears a whole file's name"
+
+    locked = snakemake(again, "small")
+    assert locked.returncode == 1
+    assert "--unlock" in locked.stderr
+    assert snakemake(again, "small", "--unlock").returncode == 0
+    result = snakemake(again, "small")
+    assert result.returncode == 0, result.stderr
+    (one,), (other,) = ((p / "cache" / "features").rglob("*.h5") for p in (done, again))
+    with h5py.File(one) as first, h5py.File(other) as second:
+        for layer, values in first["train/identity"].items():
+            np.testing.assert_array_equal(values, second["train/identity"][layer])
+
+
+def test_all_studies_are_targets(project: Path) -> None:
+    listed = snakemake(project, "--list-target-rules")
+    assert {"quickstart", "cifar10", "cifar10_jpeg"} <= set(listed.stdout.split())
+
+
+def test_lint_is_clean(project: Path) -> None:
+    result = snakemake(project, "--lint")
+    assert result.returncode == 0, result.stderr
+    assert "Congratulations" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("target", [(), ("cifar10",)])
+def test_the_default_target_is_cifar10_and_can_be_planned_offline(
+    project: Path, target: tuple[str, ...]
+) -> None:
+    result = snakemake(project, *target, "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert "results/cifar10/report.html" in result.stdout + result.stderr
+
+
+def test_offline_with_nothing_cached_it_says_what_is_missing(project: Path, tmp_path: Path) -> None:
+    # A proxy that nobody serves: no network, whatever the machine has.
+    dead = {name: "http://127.0.0.1:9" for name in ("https_proxy", "http_proxy", "HTTPS_PROXY")}
+    start = time.monotonic()
+    result = snakemake(project, KERAS_HOME=str(tmp_path / "keras"), no_proxy="", **dead)
+    message = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert time.monotonic() - start < 60
+    for part in (
+        "cifar-10-python.tar.gz",
+        "data/cifar-10-python.tar.gz",
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5",
+        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        str(tmp_path / "keras" / "models"),
+        "snakemake --cores 4 quickstart",
+    ):
+        assert part in message, part
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("wrong", STUDY.replace("knn:", "knnn:"), "heads: knnn: no type 'knnn'"),
+        ("wrong", STUDY.replace("digits,", "npz, path: none.npz,"), "dataset.path: none.npz: no"),
+        ("report", STUDY, "a study may not be named 'report'"),
+    ],
+)
+def test_a_wrong_study_stops_before_any_job(
+    project: Path, name: str, text: str, expected: str
+) -> None:
+    (project / "studies" / f"{name}.yaml").write_text(text)
+    result = snakemake(project, name)
+    message = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert f"studies/{name}.yaml" in message
+    assert expected in message
+    assert "Traceback" not in message
+    assert "rule dataset" not in message
+    assert not (project / "cache" / "datasets").exists()
+
+
+def test_two_files_of_one_name_clash(project: Path) -> None:
+    (project / "studies" / "quickstart.yml").write_text(STUDY)
+    result = snakemake(project, "quickstart")
+    assert result.returncode == 1
+    assert "its name clashes with studies/quickstart.yaml" in result.stdout + result.stderr
+
+
+def test_a_wrong_study_stops_nobody_else(project: Path) -> None:
+    (project / "studies" / "wrong.yaml").write_text("heads: 1")
+    assert planned(project, "quickstart")["features"] == 1
+
+
+def test_a_mistake_that_only_a_job_finds_is_told_without_a_traceback(project: Path) -> None:
+    images = np.zeros((40, 8, 8, 3), np.float32)
+    np.savez(project / "float.npz", x=images, y=np.arange(40) % 2)
+    study = STUDY.replace("source: digits, limit: {train: 300}", "source: npz, path: float.npz")
+    (project / "studies" / "floats.yaml").write_text(study)
+    result = snakemake(project, "floats")
+    message = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert "float.npz" in message
+    assert "uint8" in message
+    assert "Traceback" not in message
