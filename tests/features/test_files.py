@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.files import fingerprint, sha256_file, whole_file
+from features.files import fingerprint, whole_file
 
 FIELDS = st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.lists(st.integers()))
 
@@ -41,8 +41,3 @@ def test_different_fields_have_different_fingerprints(
     one: dict[str, object], other: dict[str, object]
 ) -> None:
     assert (fingerprint(one) == fingerprint(other)) == (one == other)
-
-
-def test_sha256_of_a_known_text(tmp_path: Path) -> None:
-    (tmp_path / "abc").write_text("abc")
-    assert sha256_file(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")

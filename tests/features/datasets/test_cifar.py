@@ -16,8 +16,8 @@ import pytest
 
 from features.datasets import DatasetSpec, archive_at_hand, cifar, identify, open_images, prepare
 from features.datasets.cifar import OFFICIAL
+from features.datasets.hashing import hash_large_file
 from features.errors import UserError
-from features.files import sha256_file
 
 
 class OldType:
@@ -66,7 +66,7 @@ def make_archive(source: str, path: Path) -> dict[str, tuple[np.ndarray, list[in
 def test_images_and_labels_of_an_archive_come_back(source: str, tmp_path: Path) -> None:
     archive = tmp_path / "archive.tar.gz"
     expected = make_archive(source, archive)
-    spec = DatasetSpec(source, sha256_file(archive), 0.2, 0)
+    spec = DatasetSpec(source, hash_large_file(archive), 0.2, 0)
     prepare(spec, archive, tmp_path / "cifar.h5")
     with open_images(tmp_path / "cifar.h5", None) as opened:
         assert opened.classes == list(OFFICIAL[source].classes)
@@ -83,7 +83,7 @@ def test_the_archive_in_the_data_folder_is_used(
     archive = tmp_path / "data/cifar-10-python.tar.gz"
     archive.parent.mkdir()
     make_archive("cifar10", archive)
-    spec = DatasetSpec("cifar10", sha256_file(archive), 0.2, 0, (("train", 20),))
+    spec = DatasetSpec("cifar10", hash_large_file(archive), 0.2, 0, (("train", 20),))
     prepare(spec, None, tmp_path / "cifar.h5")
     with open_images(tmp_path / "cifar.h5", None) as opened:
         assert opened.labels("train").shape == (20,)
@@ -171,7 +171,7 @@ def test_a_batch_can_name_nothing_but_arrays(tmp_path: Path) -> None:
         member.size = len(data)
         tar.addfile(member, io.BytesIO(data))
     with pytest.raises(pickle.UnpicklingError, match="exec"):
-        cifar.load("cifar100", archive, sha256_file(archive))
+        cifar.load("cifar100", archive, hash_large_file(archive))
     assert not (tmp_path / "sprung").exists()
 
 

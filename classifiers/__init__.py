@@ -1,0 +1,1 @@
+"""Cached features to heads, their choice, evaluation and comparison."""

@@ -1,0 +1,132 @@
+"""What a run's directory holds: the fitted head, and what was found out about it as JSON.
+
+Neither format of a head runs code when it is read: skops for scikit-learn's, `.keras` for the
+dense one. A dense head's file is Keras' own archive with one entry more, the estimator around the
+network.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import UserError
+from features.files import whole_file
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from classifiers.heads.dense import DenseClassifier
+
+TRUSTED: list[str] = []
+"""Types to trust beyond those of scikit-learn and numpy, which skops trusts by itself."""
+
+ESTIMATOR = "estimator.json"
+
+
+def save_head(head: BaseEstimator, directory: Path) -> Path:
+    """Saves a fitted head as `head.skops` or `head.keras`, in place of one that stood there.
+
+    Returns:
+        The file.
+    """
+    from skops.io import dump
+
+    from classifiers.heads.dense import DenseClassifier
+
+    if isinstance(head, DenseClassifier):
+        path = directory / "head.keras"
+        with whole_file(path) as part:
+            _dump_dense(head, part)
+    else:
+        path = directory / "head.skops"
+        with whole_file(path) as part:
+            dump(head, part)
+    for other in {directory / "head.keras", directory / "head.skops"} - {path}:
+        other.unlink(missing_ok=True)
+    return path
+
+
+def load_head(path: Path) -> BaseEstimator:
+    """Reads a fitted head without running code from its file.
+
+    Returns:
+        An estimator with `predict`, and `predict_proba` or `decision_function`.
+
+    Raises:
+        UserError: There is no such file, it is truncated, or it holds anything but a head.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such head; build it with snakemake")
+    load = {".skops": _load_skops, ".keras": _load_dense}.get(path.suffix)
+    if load is None:
+        raise UserError(f"{path}: no head; a head's file ends in .skops or .keras")
+    try:
+        return load(path)
+    # The two libraries raise whatever the damage leads to: bad zip, key, type, value, assertion.
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"{path}: not a whole head of this project ({reason}); delete it and run again"
+        ) from error
+
+
+def _load_skops(path: Path) -> BaseEstimator:
+    from sklearn.pipeline import Pipeline
+    from skops.io import load
+
+    head = load(path, trusted=TRUSTED)
+    if not isinstance(head, Pipeline):
+        raise TypeError(f"it holds a {type(head).__name__}")
+    return head
+
+
+def _dump_dense(head: DenseClassifier, path: Path) -> None:
+    """Keras wants its own suffix, so the archive is written elsewhere first."""
+    fields = {"settings": head.get_params(), "classes": head.classes_.tolist()}
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "head.keras"
+        head.model_.save(archive)
+        with zipfile.ZipFile(archive, "a") as entries:
+            entries.writestr(ESTIMATOR, json.dumps(fields))
+        path.write_bytes(archive.read_bytes())
+
+
+def _load_dense(path: Path) -> DenseClassifier:
+    import keras
+    import numpy as np
+
+    from classifiers.heads.dense import DenseClassifier
+
+    with zipfile.ZipFile(path) as entries:
+        fields = json.loads(entries.read(ESTIMATOR))
+    head = DenseClassifier(**fields["settings"])
+    head.classes_ = np.array(fields["classes"])
+    head.model_ = keras.saving.load_model(path, compile=False, safe_mode=True)
+    head.n_features_in_ = head.model_.input_shape[1]
+    return head
+
+
+def write_json(path: Path, fields: Mapping[str, Any]) -> None:
+    """Writes a JSON file, whole or not at all."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON file that this package wrote.
+
+    Raises:
+        UserError: There is no such file, or it is no JSON.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read; build it with snakemake") from error
+    except ValueError as error:
+        raise UserError(f"{path}: damaged; delete it and run again") from error
+    return fields

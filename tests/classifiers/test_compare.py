@@ -1,0 +1,98 @@
+"""The leaderboard."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers.compare import COLUMNS, best, leaderboard
+from classifiers.evaluate import evaluate_head
+from classifiers.fit import fit_head
+from classifiers.spec import HeadSpec
+
+RUN: dict[str, Any] = {
+    "layers": "last",
+    "view": "mean",
+    "settings": {"C": 0.1},
+    "test": {
+        "accuracy": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+        "top5_accuracy": None,
+        "macro_f1": 0.5,
+        "log_loss": None,
+        "calibration_error": None,
+    },
+    "head_bytes": 10,
+}
+
+
+def write(folder: Path, name: str, validation: float, test: float, fit: float = 1.0) -> Path:
+    backbone, head, seed = name.split(".")
+    fields = RUN | {
+        "run": name,
+        "backbone": backbone,
+        "head": head,
+        "seed": int(seed),
+        "validation": {"accuracy": validation, "images": 100},
+        "test": RUN["test"] | {"accuracy": test},
+        "seconds": {"pass": 9.0, "search": 2.0, "fit": fit, "predict": 0.1},
+    }
+    path = folder / name / "metrics.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(fields))
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_validation_ranks_though_test_says_otherwise(tmp_path: Path) -> None:
+    runs = [
+        write(tmp_path, "net.knn.0", validation=0.7, test=0.9),
+        write(tmp_path, "net.svm.0", validation=0.8, test=0.6),
+        write(tmp_path, "net.ridge.0", validation=0.6, test=0.7),
+    ]
+    leaderboard(runs, tmp_path / "leaderboard.csv")
+    table = rows(tmp_path / "leaderboard.csv")
+    assert [(row["rank"], row["head"]) for row in table] == [
+        ("1", "svm"),
+        ("2", "knn"),
+        ("3", "ridge"),
+    ]
+    assert best(runs)["run"] == "net.svm.0"
+
+
+def test_equal_runs_rank_by_seconds_of_the_fit_and_then_by_name(tmp_path: Path) -> None:
+    runs = [
+        write(tmp_path, "net.b.0", 0.7, 0.7, fit=2.0),
+        write(tmp_path, "net.c.0", 0.7, 0.7, fit=1.0),
+        write(tmp_path, "net.a.0", 0.7, 0.7, fit=2.0),
+    ]
+    leaderboard(runs, tmp_path / "leaderboard.csv")
+    assert [row["head"] for row in rows(tmp_path / "leaderboard.csv")] == ["c", "a", "b"]
+
+
+def test_a_real_run_fills_every_column(features_path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "net.my-ridge.0"
+    head = HeadSpec("ridge", ("late", "early"), "mirror", {"alpha": [10.0, 1.0]})
+    fit_head(features_path, head, folder, validation=0.2, seed=0)
+    evaluate_head(features_path, folder)
+    leaderboard([folder / "metrics.json"], tmp_path / "leaderboard.csv")
+    (row,) = rows(tmp_path / "leaderboard.csv")
+    assert tuple(row) == COLUMNS
+    assert row["backbone"] == "net"
+    assert row["head"] == "my-ridge"
+    assert (row["layers"], row["view"]) == ("late early", "mirror")
+    assert json.loads(row["settings"]) == {"alpha": 10.0}
+    assert float(row["test_low"]) < float(row["test_accuracy"]) <= float(row["test_high"]) == 1
+    assert float(row["pass_seconds"]) == 2
+    empty = {"top5_accuracy", "log_loss", "calibration_error"}
+    assert {name for name, cell in row.items() if cell == ""} == empty
+    assert np.isfinite([float(row[name]) for name in row if name.endswith("seconds")]).all()

@@ -1,0 +1,115 @@
+"""Which files a study wants: named by what decides their content and by nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.errors import UserError
+from pipeline.plan import EMBEDDED_CARD, StudyPlan, plan_study
+
+STUDY = """
+dataset: {source: digits}
+backbones: {Embedded: {}}
+heads: {logistic: {}, knn: {}}
+seeds: [0, 3]
+"""
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def plan(text: str, name: str = "mine") -> StudyPlan:
+    file = Path(f"{name}.yaml")
+    file.write_text(text)
+    return plan_study(file)
+
+
+def test_every_head_meets_every_backbone_with_every_seed() -> None:
+    text = STUDY.replace(
+        "{Embedded: {}}", "{a: {architecture: Embedded}, b: {architecture: VGG16}}"
+    )
+    runs = plan(text).runs
+    assert {run.name for run in runs} == {
+        f"{b}.{h}.{s}" for b in "ab" for h in ("logistic", "knn") for s in (0, 3)
+    }
+    assert len({run.folder for run in runs}) == len(runs) == 8
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("mine", "Embedded: {}", "other_name: {architecture: Embedded}"),
+        ("mine", "{logistic: {}, knn: {}}", "{ridge: {}}"),
+        ("mine", "digits}", "digits, validation: 0.4}"),
+        ("mine", "Embedded: {}", "Embedded: {size: 32, interpolation: bilinear}"),
+        ("mine", "[0, 3]", "[1]"),
+        ("another", "digits", "digits"),
+    ],
+)
+def test_what_decides_no_feature_changes_no_features_file(change: tuple[str, str, str]) -> None:
+    name, old, new = change
+    files = [features.file for features in plan(STUDY).features]
+    assert [features.file for features in plan(STUDY.replace(old, new), name).features] == files
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Embedded: {}", "Embedded: {size: 40}"),
+        ("Embedded: {}", "Embedded: {interpolation: nearest}"),
+        ("Embedded: {}", "Embedded: {preprocessing: unit}"),
+        ("Embedded: {}", "Embedded: {views: [identity]}"),
+        ("Embedded: {}", "Embedded: {weights: random}"),
+        ("digits}", "digits, test: 0.3}"),
+        ("digits}", "digits, seed: 5}"),
+        ("digits}", "digits, limit: {train: 100}}"),
+    ],
+)
+def test_what_decides_a_feature_changes_the_features_file(old: str, new: str) -> None:
+    (one,) = plan(STUDY).features
+    (other,) = plan(STUDY.replace(old, new)).features
+    assert one.file != other.file
+
+
+def test_moved_and_touched_data_keeps_its_features(tmp_path: Path) -> None:
+    np.savez("a.npz", x=np.zeros((20, 8, 8), np.uint8), y=np.arange(20) % 2)
+    (one,) = plan(STUDY.replace("source: digits", "source: npz, path: a.npz")).features
+    (tmp_path / "deep").mkdir()
+    Path("a.npz").rename("deep/b.npz")
+    (other,) = plan(STUDY.replace("source: digits", "source: npz, path: deep/b.npz")).features
+    assert one.file == other.file
+
+
+def test_weights_that_changed_under_the_same_name_are_other_features() -> None:
+    text = STUDY.replace("Embedded: {}", "Embedded: {weights: mine.weights.h5}")
+    Path("mine.weights.h5").write_bytes(b"one")
+    (one,) = plan(text).features
+    Path("mine.weights.h5").write_bytes(b"two")
+    (other,) = plan(text).features
+    assert one.file != other.file
+    assert one.weights == Path("mine.weights.h5")
+
+
+@pytest.mark.parametrize("content", json.loads(EMBEDDED_CARD.read_text())["trained_on"]["contents"])
+def test_the_embedded_backbone_is_not_judged_on_what_it_was_trained_on(
+    content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.plan.identify", lambda *_: content)
+    with pytest.raises(UserError, match=r"backbones\.Embedded: .* trained on cifar10"):
+        plan(STUDY)
+
+
+def test_cifar10_by_name_is_refused_for_it_too() -> None:
+    with pytest.raises(UserError, match="trained on cifar10"):
+        plan(STUDY.replace("digits", "cifar10"))
+
+
+def test_other_weights_in_its_architecture_are_not_refused() -> None:
+    text = STUDY.replace("digits", "cifar10").replace("Embedded: {}", "Embedded: {weights: random}")
+    assert plan(text).runs
