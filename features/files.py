@@ -34,12 +34,6 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
 
 
-def sha256_file(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def canonical_json(fields: Mapping[str, Any]) -> str:
     """JSON that is the same text for equal fields: keys sorted, no spaces."""
     return json.dumps(fields, sort_keys=True, separators=(",", ":"))

@@ -43,11 +43,12 @@ def progress(total: int, what: str, unit: str = "images") -> Iterator[Callable[[
         if now - last >= SECONDS_BETWEEN_LINES or done == total:
             last = now
             rate = done / max(now - start, 1e-9)
+            pace = f"{rate:,.0f} {unit}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
             left = tqdm.format_interval((total - done) / max(rate, 1e-9))
             # The bar says it on a terminal, where this line is for the log file alone.
             LOG.log(
                 logging.INFO if bar.disable else logging.DEBUG,
-                f"{what}: {done:,}/{total:,} {unit}, {rate:,.0f} {unit}/s, {left} left",
+                f"{what}: {done:,}/{total:,} {unit}, {pace}, {left} left",
             )
 
     with bar:

@@ -22,13 +22,13 @@ def job(log: str, threads: int = 1) -> Iterator[None]:
         threads: The cores that the job may use; numerical libraries are held to those there are.
     """
     _limit_threads(min(threads, os.cpu_count() or 1))
-    # TensorFlow's greetings hide what a user should read.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     path = Path(log)
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    _keep_native_messages_in(path)
     logger = logging.getLogger("headstart")
     logger.setLevel(logging.DEBUG)
-    file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.INFO)
@@ -45,6 +45,14 @@ def job(log: str, threads: int = 1) -> Iterator[None]:
     except Exception:
         logger.exception("the job failed")
         sys.exit(1)
+
+
+def _keep_native_messages_in(log: Path) -> None:
+    """Leaves the terminal to Python: what libraries write past it, as TensorFlow does, is noise."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 2)
 
 
 def run_jobs_from(project: str | os.PathLike[str]) -> None:

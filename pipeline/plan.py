@@ -10,15 +10,16 @@ from typing import Any
 from features.backbones.registry import ARCHITECTURES, imagenet_file
 from features.backbones.spec import BackboneSpec
 from features.datasets import DatasetSpec, identify
+from features.datasets.memo import remembered_hash
 from features.errors import UserError
-from features.files import fingerprint, sha256_file
+from features.files import fingerprint
 from features.spec import feature_spec
 from pipeline.study import Backbone, Study, load_study
 
 STUDIES = Path("studies")
 CACHE = Path("cache")
+MEMO = CACHE / "contents.json"
 RESULTS = Path("results")
-LOGS = Path("logs")
 
 STAGES = ("all", "dataset", "features", "head", "evaluate", "leaderboard", "report")
 """The workflow's own rules, whose names no study may take."""
@@ -176,7 +177,7 @@ def _plan_dataset(study: Study) -> DatasetPlan:
     path = Path(given) if given else None
     spec = DatasetSpec(
         source=dataset.source,
-        content=identify(dataset.source, path, CACHE / "contents.json"),
+        content=identify(dataset.source, path, MEMO),
         test=dataset.test,
         seed=dataset.seed,
         limit=tuple(sorted(dataset.limit.items())),
@@ -192,7 +193,7 @@ def _plan_features(backbone: Backbone, dataset: DatasetPlan) -> FeaturesPlan:
         identity = "random"
     elif backbone.weights not in (None, "imagenet"):
         weights = Path(str(backbone.weights))
-        identity = sha256_file(weights)
+        identity = remembered_hash(weights, MEMO)
     elif backbone.architecture == "Embedded":
         identity = "embedded"
     else:

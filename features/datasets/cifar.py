@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from features.datasets.arrays import Arrays, in_memory
 from features.datasets.hashing import hash_large_file
-from features.datasets.memo import remembered, stamp_of
+from features.datasets.memo import remembered_hash
 from features.errors import UserError
 
 HOST = "www.cs.toronto.edu"
@@ -127,9 +127,7 @@ def identify(source: str, path: Path | None, memo: Path) -> str:
                 f"{path}: there is no such file. dataset.path names {OFFICIAL[source].archive}, "
                 f"from {OFFICIAL[source].url}."
             )
-        stamps = {path.name: stamp_of(path.stat())}
-        found = remembered(memo, f"file:{path.absolute()}", stamps, lambda: hash_large_file(path))
-        _check_hash(path, found, expected)
+        _check_hash(path, remembered_hash(path, memo), expected)
     return expected
 
 

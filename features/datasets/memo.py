@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from features.datasets.hashing import hash_large_file
+
 Stamp = tuple[int, int, int]
 """A file's size in bytes, its time of modification and its time of status change, in ns."""
 
@@ -60,6 +62,12 @@ def remembered(
         with contextlib.suppress(OSError):
             _write(memo, _read(memo) | {key: (listing, content)})
     return content
+
+
+def remembered_hash(path: Path, memo: Path) -> str:
+    """The sha256 of one file of any size, in hexadecimal, read only when it may have changed."""
+    stamps = {path.name: stamp_of(path.stat())}
+    return remembered(memo, f"file:{path.absolute()}", stamps, lambda: hash_large_file(path))
 
 
 def _read(memo: Path) -> dict[str, tuple[str, str]]:
