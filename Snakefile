@@ -38,3 +38,8 @@ include: "pipeline/rules/comparison.smk"
 
 onstart:
     check_downloads(plans.made(), stop=sys.exit)
+
+
+onsuccess:
+    for study in plans.made():
+        print(f"\n{study.name}: {study.report}", file=sys.stderr)

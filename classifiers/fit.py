@@ -7,11 +7,9 @@ import logging
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from classifiers.spec import HeadSpec
 from classifiers.split import stratified
 from classifiers.store import save_head, write_json
 from features.cache import FeatureFile
+from features.environment import versions
 from features.errors import UserError
 from features.files import whole_file
 from features.progress import progress
@@ -84,6 +83,8 @@ def fit_head(
     with feature_files.open(features) as file:
         rows = _rows(file, head, validation, seed)
         fingerprint = file.fingerprint
+    # A grid made for thousands of images must not fail on a few dozen.
+    tried = [c for c in tried if c.get("k", 0) <= rows.training] or tried
     with _attempt(head.type, tried[0]):
         # Loads the head's library, whose seconds are not the search's.
         make_head(head.type, tried[0], seed)
@@ -118,7 +119,7 @@ def fit_head(
             },
             "seconds": {"search": search_seconds, "fit": fit_seconds},
             "warnings": notes,
-            "versions": _versions(head.type),
+            "versions": versions(),
             "fingerprint": fingerprint,
         },
     )
@@ -197,13 +198,3 @@ def _write_selection(path: Path, results: Sequence[Candidate]) -> None:
             settings = [result.settings[name] for name in names]
             seconds = round(result.seconds, 4)
             table.writerow([*settings, result.accuracy, seconds, "; ".join(result.warnings)])
-
-
-def _versions(type: str) -> dict[str, str]:
-    """The versions of what decides the head's values."""
-    packages = ["headstart", "numpy", "scikit-learn", *(["keras"] if type == "dense" else [])]
-    found = {"python": python_version()}
-    for package in packages:
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found

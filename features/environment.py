@@ -16,7 +16,7 @@ PACKAGES = ("headstart", "keras", "tensorflow", "tensorflow-cpu", "numpy", "h5py
 def environment() -> dict[str, Any]:
     """Versions, hardware and date, for the record of a result."""
     return {
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions(),
         "hardware": {
             "processor": _processor(),
             "cores": os.cpu_count(),
@@ -27,8 +27,9 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """The versions of Python and of what decides a result's values, as far as installed."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)

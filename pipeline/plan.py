@@ -14,7 +14,8 @@ from features.datasets.memo import remembered_hash
 from features.errors import UserError
 from features.files import fingerprint
 from features.spec import feature_spec
-from pipeline.study import Backbone, Study, load_study
+from pipeline.load import load_study
+from pipeline.study import Backbone, Study
 
 STUDIES = Path("studies")
 CACHE = Path("cache")

@@ -176,3 +176,13 @@ def test_an_impossible_head_is_told_and_leaves_nothing(
 def test_training_images_of_one_class_are_refused(write: WriteFeatures, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="all of one class"):
         fit(write(train=np.zeros(10, int), test=np.arange(9) % 3), LOGISTIC, tmp_path)
+
+
+def test_a_grid_of_neighbours_is_cut_to_the_images_there_are(
+    write: WriteFeatures, tmp_path: Path
+) -> None:
+    path = write(train=np.arange(20) % 2, test=np.arange(4) % 2, classes=["a", "b"])
+    head = HeadSpec("knn", "last", "identity", {"k": [50, 30, 5, 3], "metric": "cosine"})
+    fit_head(path, head, tmp_path / "run", validation=0.2, seed=0)
+    tried = [row["k"] for row in csv.DictReader((tmp_path / "run" / "selection.csv").open())]
+    assert tried == ["5", "3"]

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import UserError
-from pipeline.study import HEADS, json_schema, load_study
+from pipeline.load import load_study
+from pipeline.schema import json_schema
+from pipeline.study import HEADS
 
 ROOT = Path(__file__).parents[2]
 GOOD = """
