@@ -42,8 +42,7 @@ def _layer(features: FeatureFile, split: str, layer: str, views: list[str]) -> n
     if not np.isfinite(values).all():
         raise UserError(
             f"{features.path}: layer {layer!r} of split {split!r} holds values that are not "
-            "finite; the backbone overflows on these images. Leave this layer out, or run the "
-            "pass with precision: exact"
+            "finite, which no pass writes; delete the file and run again"
         )
     return values
 

@@ -92,10 +92,10 @@ def check_downloads(plans: Iterable[StudyPlan], stop: Callable[[str], Any]) -> N
     hosts = {download.url: reachable(download.url) for download in missing}
     lacking = [download for download in missing if not hosts[download.url]]
     if lacking:
-        lines = [f"- {download.what}\n  put it into {download.place}" for download in lacking]
+        lines = [f"- {d.what} (from {d.url})\n  put it into {d.place}" for d in lacking]
         stop(
             "\nheadstart: this machine cannot download what the study needs:\n"
             + "\n".join(lines)
-            + "\nWith a network both come by themselves. "
-            "`snakemake --cores 4 quickstart` needs neither.\n"
+            + "\nWith a network it comes by itself. "
+            "`snakemake --cores 4 quickstart` needs none of it.\n"
         )

@@ -128,6 +128,49 @@ def test_images_of_different_sizes_are_each_resized_like_one_alone(tmp_path: Pat
     np.testing.assert_allclose(ours, reference(alone, BACKBONE)[0], rtol=2e-3, atol=2e-3)
 
 
+def wide(tmp_path: Path, images: np.ndarray, name: str) -> Path:
+    path = tmp_path / name
+    labels = np.arange(len(images)) % 2
+    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    return path
+
+
+def last_layer(path: Path) -> np.ndarray:
+    with features.open(path) as file:
+        return file.array("train", "identity", file.layers[-1])
+
+
+def test_crop_sees_the_middle_only_and_pad_sees_all(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (4, 16, 32, 3), dtype=np.uint8)
+    other_sides = images.copy()
+    other_sides[:, :, :8] = 0
+    other_sides[:, :, 24:] = 0
+    for resize, same in (("crop", True), ("pad", False), ("stretch", False)):
+        backbone = replace(BACKBONE, resize=resize)
+        one = last_layer(run(tmp_path, "npz", wide(tmp_path, images, "one.npz"), backbone))
+        other = last_layer(run(tmp_path, "npz", wide(tmp_path, other_sides, "b.npz"), backbone))
+        assert np.array_equal(one, other) == same, resize
+
+
+def test_pad_keeps_the_aspect_ratio_with_black(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (4, 16, 32, 3), dtype=np.uint8)
+    square = np.zeros((4, 32, 32, 3), np.uint8)
+    square[:, 8:24] = images
+    padded = replace(BACKBONE, resize="pad")
+    one = last_layer(run(tmp_path, "npz", wide(tmp_path, images, "one.npz"), padded))
+    other = last_layer(run(tmp_path, "npz", wide(tmp_path, square, "b.npz"), BACKBONE))
+    np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-3)
+
+
+def test_an_input_that_is_not_square(tmp_path: Path) -> None:
+    path, images = arrays(tmp_path)
+    backbone = replace(BACKBONE, size=(24, 40))
+    ours = last_layer(run(tmp_path, "npz", path, backbone))
+    np.testing.assert_allclose(ours, reference(images, backbone), rtol=2e-3, atol=2e-3)
+
+
 def test_the_record_says_what_ran(tmp_path: Path) -> None:
     path, _ = arrays(tmp_path)
     with features.open(run(tmp_path, "npz", path, BACKBONE)) as file:
