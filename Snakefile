@@ -41,5 +41,6 @@ onstart:
 
 
 onsuccess:
-    for study in plans.made():
-        print(f"\n{study.name}: {study.report}", file=sys.stderr)
+    for report in (study.report for study in plans.made()):
+        if report.exists():
+            print(f"\nThe report is there: {report}", file=sys.stderr)

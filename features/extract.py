@@ -76,7 +76,7 @@ def extract(
         seconds = {"start": time.monotonic() - start, "read": 0.0, "compute": 0.0, "write": 0.0}
         with create(output, spec, images.classes, layers, backbone.views) as writer:
             total = sum(len(images.labels(split)) for split in images.splits)
-            with progress(total, output.parent.name) as advance:
+            with progress(total, output.stem.rpartition("-")[0]) as advance:
                 for split in images.splits:
                     writer.add_split(
                         split,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +33,12 @@ def progress(total: int, what: str, unit: str = "images") -> Iterator[Callable[[
     start = last = time.monotonic()
     done = 0
     bar = tqdm(
-        total=total, desc=what, unit=f" {unit}", disable=not sys.stderr.isatty(), unit_scale=False
+        total=total,
+        desc=what,
+        unit=f" {unit}",
+        disable=not sys.stderr.isatty(),
+        # Some terminals, as in containers, claim to be no column wide; this then says 80.
+        ncols=shutil.get_terminal_size().columns,
     )
 
     def advance(count: int) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -30,3 +33,23 @@ def test_slow_units_are_told_by_the_seconds_each_takes(
     with caplog.at_level(logging.DEBUG, logger="headstart"), progress(4, "s", "epochs") as advance:
         advance(1)
     assert caplog.records[0].getMessage() == "s: 1/4 epochs, 30.0 s each, 01:30 left"
+
+
+def test_a_terminal_shows_a_bar_with_rate_and_time_left() -> None:
+    """Also one that claims to be no column wide, as a fresh pseudo-terminal does."""
+    ours, theirs = os.openpty()
+    script = """
+import time
+from features.progress import progress
+with progress(100, "the pass") as advance:
+    for _ in range(4):
+        time.sleep(0.15)
+        advance(25)
+"""
+    subprocess.run([sys.executable, "-c", script], stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "the pass:  50%|" in shown
+    assert "50/100 [00:00<00:00" in shown
+    assert "images/s]" in shown
