@@ -32,13 +32,15 @@ def progress(total: int, what: str, unit: str = "images") -> Iterator[Callable[[
     """
     start = last = time.monotonic()
     done = 0
+    # Some terminals, as in containers, claim to have no width; this then says 80.
+    size = shutil.get_terminal_size()
     bar = tqdm(
         total=total,
         desc=what,
         unit=f" {unit}",
         disable=not sys.stderr.isatty(),
-        # Some terminals, as in containers, claim to be no column wide; this then says 80.
-        ncols=shutil.get_terminal_size().columns,
+        ncols=size.columns,
+        nrows=size.lines,
     )
 
     def advance(count: int) -> None:
