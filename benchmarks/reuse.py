@@ -2,7 +2,8 @@
 
 The peer is what tutorials do: the frozen backbone stands in the model, so that every epoch of every
 head pushes every image through it again. Heads are dense, as theirs are, with the same optimiser,
-batch and epochs on both sides. Images and weights are made up: neither changes the seconds.
+batch and epochs on both sides; ours are fitted twice, once to be judged on validation and once on
+all. Images and weights are made up: neither changes the seconds.
 """
 
 from __future__ import annotations

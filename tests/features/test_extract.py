@@ -14,6 +14,7 @@ from PIL import Image
 import features
 from features.backbones.build import build_backbone
 from features.backbones.pooled import preprocess
+from features.backbones.registry import ARCHITECTURES
 from features.backbones.spec import BackboneSpec
 from features.cache import BLOCK
 from features.datasets import DatasetSpec, identify, prepare
@@ -60,9 +61,12 @@ def run(tmp_path: Path, source: str, path: Path, backbone: BackboneSpec) -> Path
     return output
 
 
-def reference(images: np.ndarray, backbone: BackboneSpec) -> np.ndarray:
-    """The last layer by Keras' own steps, one after the other."""
+def reference(images: np.ndarray, backbone: BackboneSpec, layer: str = "") -> np.ndarray:
+    """A layer, the last where none is named, by Keras' own steps, one after the other."""
     model = build_backbone(backbone, None)
+    if layer:
+        outputs = {operation.name: operation.output for operation in model.operations}
+        model = keras.Model(model.inputs, outputs[layer])
     resize = keras.layers.Resizing(*backbone.size, interpolation=backbone.interpolation)
     pixels = np.asarray(resize(images.astype(np.float32)))
     activations = model.predict(np.asarray(preprocess(pixels, backbone.preprocessing)), verbose=0)
@@ -85,6 +89,31 @@ def test_features_are_those_of_resize_then_preprocessing_then_backbone(
     flipped = reference(images[:, :, ::-1], backbone)
     np.testing.assert_allclose(mirrored, flipped, rtol=2e-3, atol=2e-3)
     assert not np.allclose(ours, mirrored, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_pass_through_every_backbone_is_keras_own_steps(tmp_path: Path, name: str) -> None:
+    architecture = ARCHITECTURES[name]
+    backbone = replace(
+        BACKBONE,
+        architecture=name,
+        alpha=0.35 if architecture.takes_alpha else 1.0,
+        size=(architecture.minimum_size, architecture.minimum_size),
+        preprocessing=architecture.preprocessing,
+        weights="random",
+        views=("identity",),
+    )
+    path, images = arrays(tmp_path, train=6)
+    with features.open(run(tmp_path, "npz", path, backbone)) as file:
+        kept = {layer: file.array("train", "identity", layer) for layer in file.layers}
+    # Random weights can make deep activations smaller than float16's smallest step.
+    step = 6e-8
+    for layer in (next(iter(kept)), list(kept)[-1]):
+        expected = reference(images, backbone, layer)
+        np.testing.assert_allclose(
+            kept[layer], expected, rtol=1e-3, atol=step + 1e-3 * expected.std()
+        )
+    assert len(kept) >= 4
 
 
 def test_more_images_than_a_block_and_a_last_batch_that_is_not_full(tmp_path: Path) -> None:
