@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,7 +36,17 @@ VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 FLOAT16_MAX = float(np.finfo(np.float16).max)
 
-Blocks = Iterator[tuple[int, np.ndarray | list[np.ndarray]]]
+CHUNK = 256
+"""Images that are read and computed at once; a block is several chunks."""
+
+READ_BYTES = 64 * 2**20
+"""What images at their own size may take in memory while they are resized outside the graph."""
+
+GRAPH_PIXELS = 512 * 512
+"""Larger images are resized one by one, for a batch of them is too much for a graph's memory."""
+
+Load = Callable[[str, int, int], np.ndarray]
+"""Split, start and stop to images (images, height, width, 3), uint8 or, if resized, float32."""
 
 
 def extract(
@@ -62,6 +73,9 @@ def extract(
     _, backbone = parts_of(spec)
     with open_images(dataset_file, root) as images:
         size = images.common_size()
+        if images.largest() > GRAPH_PIXELS:
+            size = None
+        load = _loader(images, backbone, in_graph=size is not None)
         model = build_backbone(backbone, weights)
         graph, layers = pooled_model(model, backbone, size)
         run = tensorflow_engine(graph)
@@ -86,7 +100,7 @@ def extract(
                         channels,
                     )
                     _pass_split(
-                        split, images, backbone, size, run, layers, writer, seconds, advance
+                        split, images, backbone, load, run, layers, writer, seconds, advance
                     )
             seconds["total"] = time.monotonic() - start
             views = len(backbone.views)
@@ -120,47 +134,64 @@ def _pass_split(
     split: str,
     images: Images,
     backbone: BackboneSpec,
-    size: tuple[int, int] | None,
+    load: Load,
     run: Run,
     layers: list[str],
     writer: FeatureWriter,
     seconds: dict[str, float],
     advance: Callable[[int], None],
 ) -> None:
-    resize = resizer(backbone) if size is None else None
-    for block, values in _blocks(images, split, seconds):
+    count = len(images.labels(split))
+    waiting: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
+    for stop, pixels in _chunks(split, count, load, seconds):
         start = time.monotonic()
-        pixels = values if resize is None else _resized(values, resize)
-        assert isinstance(pixels, np.ndarray)
-        features = {view: run(VIEWS[view](pixels)) for view in backbone.views}
+        for view in backbone.views:
+            for layer, array in zip(layers, run(VIEWS[view](pixels)), strict=True):
+                waiting[view, layer].append(_half(array, layer))
         computed = time.monotonic()
-        for view, arrays in features.items():
-            for layer, array in zip(layers, arrays, strict=True):
-                writer.write(split, view, layer, block, _half(array, layer))
+        if stop % BLOCK == 0 or stop == count:
+            for (view, layer), arrays in waiting.items():
+                writer.write(split, view, layer, (stop - 1) // BLOCK, np.concatenate(arrays))
+            waiting.clear()
         seconds["compute"] += computed - start
         seconds["write"] += time.monotonic() - computed
         advance(len(pixels))
 
 
-def _blocks(images: Images, split: str, seconds: dict[str, float]) -> Blocks:
-    """Reads block after block, one ahead of what is computed."""
-    count = len(images.labels(split))
-    starts = range(0, count, BLOCK)
+def _chunks(
+    split: str, count: int, load: Load, seconds: dict[str, float]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Reads chunk after chunk, one ahead of what is computed; gives each with where it stops."""
     with ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(images.read, split, 0, min(BLOCK, count))
-        for block, start in enumerate(starts):
+        ahead = reader.submit(load, split, 0, min(CHUNK, count))
+        for start in range(0, count, CHUNK):
+            stop = min(start + CHUNK, count)
             waiting = time.monotonic()
-            values = ahead.result()
+            pixels = ahead.result()
             seconds["read"] += time.monotonic() - waiting
-            following = start + BLOCK
-            if following < count:
-                ahead = reader.submit(images.read, split, following, min(following + BLOCK, count))
-            yield block, values
+            if stop < count:
+                ahead = reader.submit(load, split, stop, min(stop + CHUNK, count))
+            yield stop, pixels
 
 
-def _resized(values: np.ndarray | list[np.ndarray], resize: keras.layers.Resizing) -> np.ndarray:
-    """Brings images of different sizes to the backbone's, each as the graph would have done it."""
-    return np.stack([np.asarray(resize(image[None].astype(np.float32)))[0] for image in values])
+def _loader(images: Images, backbone: BackboneSpec, in_graph: bool) -> Load:
+    """What reads images, resized where the graph does not do it."""
+    if in_graph:
+        return lambda split, start, stop: np.asarray(images.read(split, start, stop))
+    resize = resizer(backbone)
+    few = max(1, READ_BYTES // (3 * images.largest()))
+
+    def load(split: str, start: int, stop: int) -> np.ndarray:
+        # One by one, each as the graph would have done it, and few at their own size at a time.
+        return np.concatenate(
+            [
+                np.asarray(resize(image[None].astype(np.float32)))
+                for first in range(start, stop, few)
+                for image in images.read(split, first, min(first + few, stop))
+            ]
+        )
+
+    return load
 
 
 def _half(array: np.ndarray, layer: str) -> np.ndarray:

@@ -219,6 +219,15 @@ class Images:
 
     def common_size(self) -> tuple[int, int] | None:
         """Height and width of all images in pixels, or None where they differ."""
+        sizes = self._sizes()
+        return sizes.pop() if len(sizes) == 1 else None
+
+    def largest(self) -> int:
+        """The pixels of the largest image."""
+        return max(height * width for height, width in self._sizes())
+
+    def _sizes(self) -> set[tuple[int, int]]:
+        """Every height and width that occurs."""
         sizes: set[tuple[int, int]] = set()
         for split in self.splits:
             group = self._file[split]
@@ -226,7 +235,7 @@ class Images:
                 sizes.add(group["images"].shape[1:3])
             else:
                 sizes.update(map(tuple, np.unique(group["sizes"][()], axis=0).tolist()))
-        return sizes.pop() if len(sizes) == 1 else None
+        return sizes
 
     def read(
         self, split: str, start: int, stop: int

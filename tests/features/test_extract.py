@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -198,6 +201,48 @@ def test_an_input_that_is_not_square(tmp_path: Path) -> None:
     backbone = replace(BACKBONE, size=(24, 40))
     ours = last_layer(run(tmp_path, "npz", path, backbone))
     np.testing.assert_allclose(ours, reference(images, backbone), rtol=2e-3, atol=2e-3)
+
+
+def test_chunks_and_reads_that_are_small_give_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import features.extract as module
+
+    path, images = arrays(tmp_path, train=70)
+    at_once = last_layer(run(tmp_path, "npz", path, BACKBONE))
+    place = folder(tmp_path, images, [(20, 12), (31, 40), (64, 64)])
+    folder_at_once = last_layer(run(tmp_path, "folder", place, BACKBONE))
+    monkeypatch.setattr(module, "CHUNK", 16)
+    monkeypatch.setattr(module, "READ_BYTES", 3 * 64 * 64 * 5)
+    np.testing.assert_array_equal(last_layer(run(tmp_path, "npz", path, BACKBONE)), at_once)
+    again = last_layer(run(tmp_path, "folder", place, BACKBONE))
+    np.testing.assert_array_equal(again, folder_at_once)
+    monkeypatch.setattr(module, "GRAPH_PIXELS", 10)
+    outside = last_layer(run(tmp_path, "npz", path, BACKBONE))
+    np.testing.assert_allclose(outside, at_once, rtol=2e-3, atol=2e-3)
+
+
+def test_a_folder_of_large_photographs_streams(tmp_path: Path) -> None:
+    """Together they take 3.6 GB at their own size; the pass must not."""
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
+    place = tmp_path / "photographs"
+    for name in ("a", "b"):
+        (place / name).mkdir(parents=True)
+        noise.resize((2000, 1500)).save(place / name / "000.jpg")
+        for i in range(1, 200):
+            shutil.copy(place / name / "000.jpg", place / name / f"{i:03}.jpg")
+    script = f"""
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_extract import BACKBONE, run
+run(Path({str(tmp_path)!r}), "folder", Path({str(place)!r}), BACKBONE)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout.split()[-1]) < 1.5e9
 
 
 def test_the_record_says_what_ran(tmp_path: Path) -> None:
