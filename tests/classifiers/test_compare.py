@@ -31,13 +31,16 @@ RUN: dict[str, Any] = {
 }
 
 
-def write(folder: Path, name: str, validation: float, test: float, fit: float = 1.0) -> Path:
+def write(
+    folder: Path, name: str, validation: float, test: float, fit: float = 1.0, dimensions: int = 8
+) -> Path:
     backbone, head, seed = name.split(".")
     fields = RUN | {
         "run": name,
         "backbone": backbone,
         "head": head,
         "seed": int(seed),
+        "dimensions": dimensions,
         "validation": {"accuracy": validation, "images": 100},
         "test": RUN["test"] | {"accuracy": test},
         "seconds": {"pass": 9.0, "search": 2.0, "fit": fit, "predict": 0.1},
@@ -69,11 +72,13 @@ def test_validation_ranks_though_test_says_otherwise(tmp_path: Path) -> None:
     assert best(runs)["run"] == "net.svm.0"
 
 
-def test_equal_runs_rank_by_seconds_of_the_fit_and_then_by_name(tmp_path: Path) -> None:
+def test_equal_runs_rank_by_features_and_name_and_never_by_what_a_clock_said(
+    tmp_path: Path,
+) -> None:
     runs = [
-        write(tmp_path, "net.b.0", 0.7, 0.7, fit=2.0),
-        write(tmp_path, "net.c.0", 0.7, 0.7, fit=1.0),
-        write(tmp_path, "net.a.0", 0.7, 0.7, fit=2.0),
+        write(tmp_path, "net.b.0", 0.7, 0.7, fit=1.0, dimensions=9),
+        write(tmp_path, "net.c.0", 0.7, 0.7, fit=3.0, dimensions=2),
+        write(tmp_path, "net.a.0", 0.7, 0.7, fit=2.0, dimensions=9),
     ]
     leaderboard(runs, tmp_path / "leaderboard.csv")
     assert [row["head"] for row in rows(tmp_path / "leaderboard.csv")] == ["c", "a", "b"]
