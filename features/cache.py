@@ -221,7 +221,8 @@ def create(
     Yields:
         What to write the splits and blocks to; call its `finish` last.
     """
-    with whole_file(path) as part, h5py.File(part, "w") as file:
+    # From HDF5 1.10 on an attribute may be as long as the checksums of millions of images.
+    with whole_file(path) as part, h5py.File(part, "w", libver=("v110", "v110")) as file:
         file.attrs["format"] = FORMAT
         file.attrs["spec"] = canonical_json(spec)
         file.attrs["fingerprint"] = fingerprint(spec)

@@ -189,3 +189,21 @@ with create(Path({str(tmp_path / NAME)!r}), {SPEC!r}, ["a"], ["last"], ["identit
     assert not (tmp_path / NAME).exists()
     with pytest.raises(UserError, match="no such features file"):
         features.open(tmp_path / NAME)
+
+
+def test_a_file_of_thousands_of_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their checksums outgrow what HDF5's oldest layout lets an attribute hold: 64 kB."""
+    monkeypatch.setattr("features.cache.BLOCK", 1)
+    images = 2500
+    values = np.arange(images)[:, None] % 100
+    write_features(
+        tmp_path / NAME,
+        splits={"train": (np.zeros(images), ["x"] * images, {("identity", "last"): values})},
+        classes=["a"],
+        layers=["last"],
+        views=["identity"],
+        spec=SPEC,
+        record={},
+    )
+    with features.open(tmp_path / NAME) as file:
+        np.testing.assert_array_equal(file.array("train", "identity", "last"), values)
