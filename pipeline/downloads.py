@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from features.datasets.cifar import OFFICIAL, archive_at_hand
+from features.keras_home import keras_home
 from pipeline.plan import StudyPlan
 
 WEIGHTS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -30,11 +29,6 @@ class Download:
     what: str
     url: str
     place: str
-
-
-def keras_home() -> Path:
-    """Where Keras keeps what it downloads."""
-    return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
 
 
 def missing_downloads(plans: Iterable[StudyPlan]) -> list[Download]:
@@ -89,8 +83,9 @@ def check_downloads(plans: Iterable[StudyPlan], stop: Callable[[str], Any]) -> N
         stop: Ends the call with a message for the user.
     """
     missing = missing_downloads(plans)
-    hosts = {download.url: reachable(download.url) for download in missing}
-    lacking = [download for download in missing if not hosts[download.url]]
+    # Several weights come from one place, which is asked once.
+    answers = {url: reachable(url) for url in {download.url for download in missing}}
+    lacking = [download for download in missing if not answers[download.url]]
     if lacking:
         lines = [f"- {d.what} (from {d.url})\n  put it into {d.place}" for d in lacking]
         stop(

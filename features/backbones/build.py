@@ -14,6 +14,7 @@ import numpy as np
 from features.backbones.registry import ARCHITECTURES
 from features.backbones.spec import BackboneSpec
 from features.errors import UserError
+from features.keras_home import keras_home
 
 if TYPE_CHECKING:
     import keras
@@ -77,8 +78,8 @@ def _architecture(spec: BackboneSpec) -> keras.Model:
             raise
         raise UserError(
             f"the ImageNet weights of {spec.architecture} could not be had: {error}\n"
-            f"put the file {spec.weights.partition(':')[2]} into ~/.keras/models, or name a local "
-            "file under `weights`"
+            f"put the file {spec.weights.partition(':')[2]} into {keras_home() / 'models'}, or "
+            "name a local file under `weights`"
         ) from error
     return model
 

@@ -6,7 +6,6 @@ its sha256, so that the data is the same either way.
 
 from __future__ import annotations
 
-import os
 import pickle
 import tarfile
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from features.datasets.arrays import Arrays, in_memory
 from features.datasets.hashing import hash_large_file
 from features.datasets.memo import remembered_hash
 from features.errors import UserError
+from features.keras_home import keras_home
 
 HOST = "www.cs.toronto.edu"
 """Where Keras downloads the archives from."""
@@ -101,7 +101,7 @@ def archive_at_hand(source: str, path: Path | None) -> Path | None:
         The first that exists of: `path`, the archive in the folder `data` of the working directory,
         and the one that Keras keeps. None where it would have to be downloaded.
     """
-    kept = _keras_home() / "datasets" / OFFICIAL[source].kept_as
+    kept = keras_home() / "datasets" / OFFICIAL[source].kept_as
     candidates = (path, _own_copy(source), kept)
     return next((place for place in candidates if place and place.is_file()), None)
 
@@ -172,13 +172,6 @@ def load(source: str, path: Path | None, expected: str) -> Arrays:
 
 def _own_copy(source: str) -> Path:
     return Path("data") / OFFICIAL[source].archive
-
-
-def _keras_home() -> Path:
-    """The folder that Keras keeps its downloads in, found as Keras finds it."""
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    exists = home if home.exists() else home.parent
-    return home if os.access(exists, os.W_OK) else Path("/tmp/.keras")
 
 
 def _check_hash(path: Path, found: str, expected: str) -> None:
