@@ -1,0 +1,117 @@
+"""Resizing one image on the CPU as Keras' own layer would."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+CUBIC_STEPS = 1024
+"""TensorFlow looks its cubic weights up in a table with so many entries a pixel."""
+
+
+def resize(image: Array, size: tuple[int, int], interpolation: str, mode: str) -> Array:
+    """Brings an image to a size, like `keras.layers.Resizing` on TensorFlow, without antialiasing.
+
+    Args:
+        image: uint8 or float32 (height, width, 3).
+        size: Height and width to come to.
+        interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
+        mode: "stretch" to the size; keep the aspect ratio with "crop" (the largest middle part) or
+            "pad" (black at two sides).
+
+    Returns:
+        float32 (*size, 3).
+    """
+    if mode == "crop":
+        image = _cropped(image, size)
+    elif mode == "pad":
+        image = _padded(image, size)
+    for axis in (0, 1):
+        image = _along(image, axis, size[axis], interpolation)
+    resized: Array = image.astype(np.float32, copy=False)
+    return resized
+
+
+def _cropped(image: Array, size: tuple[int, int]) -> Array:
+    height, width = image.shape[:2]
+    rows = max(1, min(height, int(width * size[0] / size[1])))
+    columns = max(1, min(width, int(height * size[1] / size[0])))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    part: Array = image[top : top + rows, left : left + columns]
+    return part
+
+
+def _padded(image: Array, size: tuple[int, int]) -> Array:
+    height, width = image.shape[:2]
+    above = max(0, int(width * size[0] / size[1]) - height) // 2
+    beside = max(0, int(height * size[1] / size[0]) - width) // 2
+    return np.pad(image, ((above, above), (beside, beside), (0, 0)))
+
+
+def _along(image: Array, axis: int, target: int, interpolation: str) -> Array:
+    """Resizes one side: each new row is a weighted sum of a few old ones."""
+    if image.shape[axis] == target:
+        return image
+    places, weights = _taps(image.shape[axis], target, interpolation)
+    shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
+    rows: list[Array] = [image.take(place, axis) for place in places]
+    if len(rows) == 1:
+        return rows[0]
+    new: Array = rows[0] * weights[0].reshape(shape)
+    for row, weight in zip(rows[1:], weights[1:], strict=True):
+        new += row * weight.reshape(shape)
+    return new
+
+
+@functools.lru_cache(maxsize=1024)
+def _taps(source: int, target: int, interpolation: str) -> tuple[Array, Array]:
+    """Which old rows make each new one, and how much of each.
+
+    Returns:
+        int64 places and float32 weights, (taps, target) both; the weights of a new row sum to 1.
+    """
+    centres = (np.arange(target) + 0.5) * (source / target)
+    if interpolation == "nearest":
+        return np.minimum(centres.astype(int), source - 1)[None], np.ones((1, target), np.float32)
+    if interpolation == "bilinear":
+        reach, kernel = 1, _triangle
+    elif interpolation == "bicubic":
+        reach, kernel = 2, _cubic
+        # Only the distance to the next old row is rounded.
+        whole = np.floor(centres - 0.5)
+        part = np.rint((centres - 0.5 - whole) * CUBIC_STEPS) / CUBIC_STEPS
+        centres = whole + part + 0.5
+    else:
+        reach = int(interpolation.removeprefix("lanczos"))
+        kernel = functools.partial(_lanczos, reach)
+    first = np.floor(centres - 0.5).astype(int) - reach + 1
+    places = first + np.arange(2 * reach)[:, None]
+    weights = kernel(np.abs(places + 0.5 - centres))
+    inside = (places >= 0) & (places < source)
+    if interpolation != "bilinear":  # which repeats the border instead
+        weights = weights * inside
+    weights = weights / weights.sum(axis=0)
+    return places.clip(0, source - 1), weights.astype(np.float32)
+
+
+def _triangle(distance: Array) -> Array:
+    return np.maximum(0.0, 1.0 - distance)
+
+
+def _cubic(distance: Array) -> Array:
+    """Keys 1981, "Cubic convolution interpolation for digital image processing", a = -1/2."""
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
+
+
+def _lanczos(radius: int, distance: Array) -> Array:
+    """Duchon 1979, "Lanczos filtering in one and two dimensions", as a window of `radius`."""
+    x = math.pi * np.maximum(distance, 1e-9)
+    weights = radius * np.sin(x) * np.sin(x / radius) / x**2
+    return np.where(distance < 1e-3, 1.0, np.where(distance <= radius, weights, 0.0))
