@@ -39,4 +39,4 @@ def test_the_conda_environment_has_the_same_versions() -> None:
     (pip,) = (part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
     pinned = {line.split(" ;")[0] for line in CONSTRAINTS}
     assert set(pip) <= pinned
-    assert names(pip) == names(PROJECT["project"]["dependencies"]) | {"tensorflow-cpu"}
+    assert names(pip) == names(PROJECT["project"]["dependencies"]) | {"openvino", "tensorflow-cpu"}

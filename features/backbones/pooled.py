@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from features.backbones.spec import BackboneSpec
 from features.backbones.stages import stages
+from features.cache.layout import SPATIAL
+from features.errors import UserError
 
 if TYPE_CHECKING:
     import keras
@@ -17,26 +19,33 @@ CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
 def pooled_model(
-    backbone: keras.Model, spec: BackboneSpec, image_size: tuple[int, int] | None
+    backbone: keras.Model,
+    spec: BackboneSpec,
+    image_size: tuple[int, int] | None,
 ) -> tuple[keras.Model, list[str]]:
     """Puts resize, preprocessing, backbone and pooling into one model.
 
     Args:
         backbone: A frozen backbone on preprocessed images.
-        spec: How images are resized and preprocessed.
+        spec: How images are resized and preprocessed, and which layers are kept unpooled too.
         image_size: Height and width of the images as they come; None where they differ, and come
-            resized by `resizer`.
+            resized by `features.resize`.
 
     Returns:
         A model from images (batch, height, width, 3), uint8 or, already resized, float32, to one
-        float32 array (batch, channels) a layer; and the layers' names by depth.
+        float32 array a layer; and the layers' names. First by depth the stages, pooled (batch,
+        channels); then those kept unpooled, "spatial/" and the name, (batch, height, width,
+        channels).
+
+    Raises:
+        UserError: The backbone has no such layer to keep unpooled.
     """
     import keras
     from keras import layers
 
-    names = stages(backbone)
+    names = layer_names(backbone, spec)
     outputs = {operation.name: operation.output for operation in backbone.operations}
-    trunk = keras.Model(backbone.inputs, [outputs[name] for name in names])
+    trunk = keras.Model(backbone.inputs, [outputs[name.removeprefix(SPATIAL)] for name in names])
     if image_size is None:
         images = keras.Input((*spec.size, 3), dtype="float32", name="images")
         x = images
@@ -48,13 +57,33 @@ def pooled_model(
             x = resizer(spec)(x)
     # A backbone behind other layers would be exported in training mode without this.
     activations = trunk(preprocess(x, spec.preprocessing), training=False)
-    if len(names) == 1:
+    if len(names) == 1 and not isinstance(activations, list):
         activations = [activations]
-    pooled = [
-        layers.GlobalAveragePooling2D(name=f"pooled_{i}")(activation)
-        for i, activation in enumerate(activations)
+    kept = [
+        keras.ops.cast(activation, "float32")
+        if name.startswith(SPATIAL)
+        else layers.GlobalAveragePooling2D(name=f"pooled_{i}", dtype="float32")(activation)
+        for i, (name, activation) in enumerate(zip(names, activations, strict=True))
     ]
-    return keras.Model(images, pooled, name="features"), names
+    return keras.Model(images, kept, name="features"), names
+
+
+def layer_names(backbone: keras.Model, spec: BackboneSpec) -> list[str]:
+    """The names of the layers that are kept of a backbone; see `pooled_model`."""
+    names = stages(backbone)
+    spatial = [names[-1] if name == "last" else name for name in spec.spatial]
+    known = {
+        operation.name
+        for operation in backbone.operations
+        if len(getattr(operation.output, "shape", ())) == 4
+    }
+    unknown = [name for name in spatial if name not in known]
+    if unknown:
+        raise UserError(
+            f"{spec.architecture} has no layer {', '.join(unknown)} to keep unpooled (`spatial`); "
+            f"its stages are {', '.join(names)}, and `last` is the last of them"
+        )
+    return names + [SPATIAL + name for name in dict.fromkeys(spatial)]
 
 
 def resizer(spec: BackboneSpec) -> keras.layers.Resizing:

@@ -17,7 +17,11 @@ class BackboneSpec:
         interpolation: A method of `keras.layers.Resizing`.
         preprocessing: A key of `PREPROCESSING`, applied after the resize.
         weights: "imagenet" and the file's name, "embedded", "random", or the sha256 of a file.
-        views: The views of each image, in the order in which they are stored.
+        views: The views of each image, in the order in which they are stored; see
+            `features.views`.
+        spatial: Layers to keep unpooled as well, by name; "last" is the backbone's last.
+        dtype: What features are stored as: "float16" or "float32".
+        precision: "fast" (bfloat16 where the hardware has it) or "exact" (float32).
     """
 
     architecture: str
@@ -28,3 +32,6 @@ class BackboneSpec:
     preprocessing: str
     weights: str
     views: tuple[str, ...]
+    spatial: tuple[str, ...] = ()
+    dtype: str = "float16"
+    precision: str = "fast"
