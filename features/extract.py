@@ -3,50 +3,39 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from features.backbones.build import build_backbone
-from features.backbones.pooled import pooled_model, resizer
 from features.backbones.spec import BackboneSpec
-from features.cache import BLOCK, FeatureWriter, create
+from features.cache.join import remove_leftovers
+from features.cache.layout import BLOCK, Array, Contents, blocks
+from features.cache.reader import FeatureFile
+from features.cache.reuse import reuse
+from features.cache.writer import unfinished
 from features.datasets import Images, open_images
-from features.engine import Run, tensorflow_engine
-from features.environment import environment
-from features.errors import UserError
-from features.progress import progress
-from features.spec import parts_of
-
-if TYPE_CHECKING:
-    import keras
+from features.engines import choose, prepare
+from features.engines.graph import Graph
+from features.files import alone
+from features.log import PassLog
+from features.resize import resize
+from features.spec import specs_of
+from features.stream import Load, compute, missing_blocks
+from features.views import see
 
 LOG = logging.getLogger("headstart")
 
-VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "identity": lambda images: images,
-    "mirror": lambda images: images[:, :, ::-1],
-}
-"""What a backbone may see of images (images, height, width, 3)."""
+READ_BYTES = 32 * 2**20
+"""What the images that a thread reads at once may take in memory, about."""
 
-FLOAT16_MAX = float(np.finfo(np.float16).max)
-
-CHUNK = 256
-"""Images that are read and computed at once; a block is several chunks."""
-
-READ_BYTES = 64 * 2**20
-"""What images at their own size may take in memory while they are resized outside the graph."""
+ROWS = 256
 
 GRAPH_PIXELS = 512 * 512
 """Larger images are resized one by one, for a batch of them is too much for a graph's memory."""
-
-Load = Callable[[str, int, int], np.ndarray]
-"""Split, start and stop to images (images, height, width, 3), uint8 or, if resized, float32."""
 
 
 def extract(
@@ -55,160 +44,143 @@ def extract(
     spec: Mapping[str, Any],
     weights: Path | None,
     output: Path,
+    graphs: Path,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> None:
     """Runs a data set through a backbone and writes the features file.
+
+    What an earlier try left unfinished is gone on with, and what another file of the same backbone
+    and images already holds is copied. A file that is there is left as it is.
 
     Args:
         dataset_file: The data set as `features.datasets.prepare` wrote it.
         root: Where the images are, for a folder of images.
         spec: All that decides the features' values; see `features.spec.feature_spec`.
         weights: The local weights file, where the spec names one.
-        output: The features file; its name ends in its fingerprint's first eight digits.
+        output: The features file. It is named, or its folder if it is a part, by the first eight
+            digits of the spec's fingerprint.
+        graphs: The folder in which converted graphs are kept.
+        engine: "auto", or one of `features.engines.ENGINES`.
+        threads: The cores to use on a CPU; all where missing.
+        part: Which part, of how many, to compute.
 
     Raises:
         UserError: The weights are not the backbone's, an image changed since the data set was
-            prepared, or the features are not finite.
+            prepared, the features are not finite, or the disk is full.
     """
-    start = time.monotonic()
-    _, backbone = parts_of(spec)
-    with open_images(dataset_file, root) as images:
-        size = images.common_size()
-        if images.largest() > GRAPH_PIXELS:
-            size = None
-        load = _loader(images, backbone, in_graph=size is not None)
-        model = build_backbone(backbone, weights)
-        graph, layers = pooled_model(model, backbone, size)
-        run = tensorflow_engine(graph)
-        channels = {
-            layer: int(tensor.shape[-1])
-            for layer, tensor in zip(layers, graph.outputs, strict=True)
-        }
-        LOG.info(
-            f"{backbone.architecture} at {backbone.size[0]}x{backbone.size[1]}: "
-            f"{len(layers)} layers, {sum(channels.values()):,} features an image and view"
-        )
-        seconds = {"start": time.monotonic() - start, "read": 0.0, "compute": 0.0, "write": 0.0}
-        with create(output, spec, images.classes, layers, backbone.views) as writer:
-            total = sum(len(images.labels(split)) for split in images.splits)
-            with progress(total, output.stem.rpartition("-")[0]) as advance:
-                for split in images.splits:
-                    writer.add_split(
-                        split,
-                        images.labels(split),
-                        images.ids(split),
-                        backbone.views,
-                        channels,
-                    )
-                    _pass_split(
-                        split, images, backbone, load, run, layers, writer, seconds, advance
-                    )
-            seconds["total"] = time.monotonic() - start
-            views = len(backbone.views)
-            rate = total * views / (seconds["total"] - seconds["start"])
-            LOG.info(
-                f"{total:,} images x {views} views in {seconds['total']:.1f} s, {rate:,.0f} "
-                f"images/s (start {seconds['start']:.1f} s, waiting for images "
-                f"{seconds['read']:.1f} s, computing {seconds['compute']:.1f} s, writing "
-                f"{seconds['write']:.1f} s)"
-            )
-            writer.finish(
-                {
-                    "seconds": seconds,
-                    "images_per_second": rate,
-                    "channels": channels,
-                    "backbone": {
-                        "parameters": model.count_params(),
-                        "weights_sha256": weights_digest(model),
-                    },
-                    "dataset": {
-                        "images": {s: len(images.labels(s)) for s in images.splits},
-                        "broken": images.broken,
-                    },
-                    "precision": "float32",
-                    **environment(),
-                }
-            )
-
-
-def _pass_split(
-    split: str,
-    images: Images,
-    backbone: BackboneSpec,
-    load: Load,
-    run: Run,
-    layers: list[str],
-    writer: FeatureWriter,
-    seconds: dict[str, float],
-    advance: Callable[[int], None],
-) -> None:
-    count = len(images.labels(split))
-    waiting: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
-    for stop, pixels in _chunks(split, count, load, seconds):
+    if _is_there(output):
+        return
+    with alone(output):
+        # Whoever had the lock may have finished it.
+        if _is_there(output):
+            return
         start = time.monotonic()
-        for view in backbone.views:
-            for layer, array in zip(layers, run(VIEWS[view](pixels)), strict=True):
-                waiting[view, layer].append(_half(array, layer))
-        computed = time.monotonic()
-        if stop % BLOCK == 0 or stop == count:
-            for (view, layer), arrays in waiting.items():
-                writer.write(split, view, layer, (stop - 1) // BLOCK, np.concatenate(arrays))
-            waiting.clear()
-        seconds["compute"] += computed - start
-        seconds["write"] += time.monotonic() - computed
-        advance(len(pixels))
+        _, backbone = specs_of(spec)
+        threads = threads or os.cpu_count() or 1
+        engine = choose(engine)
+        with open_images(dataset_file, root) as images:
+            size = images.common_size()
+            if images.largest() > GRAPH_PIXELS:
+                size = None
+            graph = Graph(backbone, weights, size, spec["extractor"])
+            prepared = prepare(engine, graph, graphs, threads)
+            contents = _contents(spec, backbone, images, prepared.layers, prepared.facts, part)
+            load = _loader(images, backbone, in_graph=size is not None)
+            with unfinished(output, contents) as writer:
+                if writer.found:
+                    LOG.info(f"going on with {output.name}.part")
+                reuse(writer, contents, output)
+                log = PassLog(output, engine, start)
+                for wanted, missing in missing_blocks(writer, contents).items():
+                    compiled = prepared.compile(wanted)
+                    log.compiled(compiled, backbone, wanted)
+                    compute(
+                        compiled,
+                        wanted,
+                        missing,
+                        contents,
+                        load,
+                        writer,
+                        log,
+                        rows_at_once=_rows_at_once(backbone, size),
+                        threads=threads,
+                    )
+                log.finish()
+                writer.finish(output)
+                log.forget_part()
+        if part == (0, 1):
+            remove_leftovers(output, 1)
 
 
-def _chunks(
-    split: str, count: int, load: Load, seconds: dict[str, float]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Reads chunk after chunk, one ahead of what is computed; gives each with where it stops."""
-    with ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(load, split, 0, min(CHUNK, count))
-        for start in range(0, count, CHUNK):
-            stop = min(start + CHUNK, count)
-            waiting = time.monotonic()
-            pixels = ahead.result()
-            seconds["read"] += time.monotonic() - waiting
-            if stop < count:
-                ahead = reader.submit(load, split, stop, min(stop + CHUNK, count))
-            yield stop, pixels
+def _is_there(output: Path) -> bool:
+    """Whether the file is there, and then whole."""
+    if not output.exists():
+        return False
+    FeatureFile(output).close()
+    LOG.info(f"{output.name} is there already")
+    return True
+
+
+def _contents(
+    spec: Mapping[str, Any],
+    backbone: BackboneSpec,
+    images: Images,
+    layers: Mapping[str, tuple[int, ...]],
+    facts: Mapping[str, Any],
+    part: tuple[int, int],
+) -> Contents:
+    labels = {split: images.labels(split).astype(np.int64) for split in images.splits}
+    counts = {split: len(values) for split, values in labels.items()}
+    number, parts = part
+    ranges = {}
+    for split, count in counts.items():
+        first, end = (blocks(count) * i // parts * BLOCK for i in (number, number + 1))
+        ranges[split] = (first, min(end, count))
+    return Contents(
+        spec=spec,
+        classes=images.classes,
+        views=backbone.views,
+        layers=layers,
+        labels=labels,
+        ids={split: images.ids(split) for split in images.splits},
+        dtype=backbone.dtype,
+        facts={
+            "channels": {name: shape[-1] for name, shape in layers.items()},
+            "backbone": dict(facts),
+            "dataset": {"images": counts, "broken": images.broken},
+        },
+        rows=ranges,
+    )
+
+
+def _rows_at_once(backbone: BackboneSpec, size: tuple[int, int] | None) -> int:
+    """How many images, each in all its views, a thread may hold."""
+    height, width = size or backbone.size
+    image = height * width * 3 * (1 if size else 4)
+    return min(ROWS, READ_BYTES // (image * len(backbone.views)))
 
 
 def _loader(images: Images, backbone: BackboneSpec, in_graph: bool) -> Load:
-    """What reads images, resized where the graph does not do it."""
-    if in_graph:
-        return lambda split, start, stop: np.asarray(images.read(split, start, stop))
-    resize = resizer(backbone)
+    """What reads images once for all views, resized where the graph does not do it."""
     few = max(1, READ_BYTES // (3 * images.largest()))
 
-    def load(split: str, start: int, stop: int) -> np.ndarray:
+    def own_size(views: Sequence[str], split: str, start: int, stop: int) -> list[Any]:
+        read, ids = images.read(split, start, stop), images.ids(split)[start:stop]
+        return [see(view, read, ids) for view in views]
+
+    def resized(views: Sequence[str], split: str, start: int, stop: int) -> list[Array]:
         # One by one, each as the graph would have done it, and few at their own size at a time.
-        return np.concatenate(
-            [
-                np.asarray(resize(image[None].astype(np.float32)))
-                for first in range(start, stop, few)
-                for image in images.read(split, first, min(first + few, stop))
-            ]
-        )
+        small: list[list[Array]] = [[] for _ in views]
+        for first in range(start, stop, few):
+            seen = own_size(views, split, first, min(first + few, stop))
+            for kept, shown in zip(small, seen, strict=True):
+                kept += [
+                    resize(image, backbone.size, backbone.interpolation, backbone.resize)
+                    for image in shown
+                ]
+        return [np.stack(kept) for kept in small]
 
-    return load
-
-
-def _half(array: np.ndarray, layer: str) -> np.ndarray:
-    """Casts to float16; a value beyond its range becomes its largest."""
-    if not np.isfinite(array).all():
-        raise UserError(
-            f"layer {layer} gives features that are not finite: the weights are damaged, or the "
-            "preprocessing is not theirs"
-        )
-    return array.clip(-FLOAT16_MAX, FLOAT16_MAX).astype(np.float16)
-
-
-def weights_digest(model: keras.Model) -> str:
-    """The sha256 over all of a model's weights, wherever they came from."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    for weight in model.weights:
-        digest.update(np.ascontiguousarray(weight.numpy()).data)
-    return digest.hexdigest()
+    return own_size if in_graph else resized

@@ -9,7 +9,7 @@ from typing import Any
 from features.backbones.spec import BackboneSpec
 from features.datasets.spec import DatasetSpec
 
-EXTRACTOR = 1
+EXTRACTOR = 2
 """Raised by a change that alters the features' values, so that no old file passes for a new one."""
 
 
@@ -18,9 +18,10 @@ def feature_spec(dataset: DatasetSpec, backbone: BackboneSpec) -> dict[str, Any]
     return {"dataset": asdict(dataset), "backbone": asdict(backbone), "extractor": EXTRACTOR}
 
 
-def parts_of(spec: Mapping[str, Any]) -> tuple[DatasetSpec, BackboneSpec]:
+def specs_of(spec: Mapping[str, Any]) -> tuple[DatasetSpec, BackboneSpec]:
     """The data set and the backbone of a spec, also of one that went through JSON."""
     dataset, backbone = dict(spec["dataset"]), dict(spec["backbone"])
     dataset["limit"] = tuple((split, images) for split, images in dataset["limit"])
-    backbone["size"], backbone["views"] = tuple(backbone["size"]), tuple(backbone["views"])
+    for field in ("size", "views", "spatial"):
+        backbone[field] = tuple(backbone[field])
     return DatasetSpec(**dataset), BackboneSpec(**backbone)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from features.datasets import arrays, cifar, digits, folder
@@ -13,6 +14,7 @@ from features.datasets.file import Images, open_images
 from features.datasets.hashing import hash_large_file
 from features.datasets.spec import DatasetSpec
 from features.errors import UserError
+from features.files import alone, disk_errors
 
 __all__ = [
     "SOURCES",
@@ -23,6 +25,8 @@ __all__ = [
     "open_images",
     "prepare",
 ]
+
+LOG = logging.getLogger("headstart")
 
 SOURCES = ("cifar10", "cifar100", "digits", "folder", "npz", "hdf5")
 
@@ -55,6 +59,8 @@ def identify(source: str, path: Path | None, memo: Path) -> str:
 def prepare(spec: DatasetSpec, path: Path | None, output: Path, max_broken: int = 0) -> None:
     """Writes the dataset file: checks the images, draws the splits that the data lacks.
 
+    A file that is there is left as it is.
+
     Args:
         spec: The data set.
         path: As for `identify`.
@@ -65,6 +71,16 @@ def prepare(spec: DatasetSpec, path: Path | None, output: Path, max_broken: int 
         UserError: The data changed since it was identified, too many images are broken, or a class
             has too few for the draws.
     """
+    if output.exists():
+        LOG.info(f"{output.name} is there already")
+        return
+    with alone(output), disk_errors(output):
+        # Whoever had the lock may have finished it.
+        if not output.exists():
+            _prepare(spec, path, output, max_broken)
+
+
+def _prepare(spec: DatasetSpec, path: Path | None, output: Path, max_broken: int) -> None:
     if spec.source == "digits":
         arrays.prepare(spec, digits.load(spec.content), output)
     elif spec.source in cifar.OFFICIAL:

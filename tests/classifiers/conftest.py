@@ -55,7 +55,6 @@ def write(tmp_path: Path) -> WriteFeatures:
             path,
             splits=splits,
             classes=classes,
-            layers=list(WIDTHS),
             views=["identity", "mirror"],
             spec=spec,
             record={"seconds": {"read": 0.5, "compute": 1.0, "write": 0.5, "total": 2.0}},

@@ -1,4 +1,4 @@
-"""The pass, on small real runs."""
+"""The pass, on small real runs: its values are those of Keras' own steps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,116 +18,96 @@ from PIL import Image
 import features
 from features.backbones.build import build_backbone
 from features.backbones.pooled import preprocess
-from features.backbones.registry import ARCHITECTURES
 from features.backbones.spec import BackboneSpec
 from features.cache import BLOCK
-from features.datasets import DatasetSpec, identify, prepare
+from features.datasets import DatasetSpec
 from features.errors import UserError
-from features.extract import extract
 from features.files import fingerprint
-from features.spec import feature_spec, parts_of
+from features.spec import feature_spec, specs_of
+from features.views import see
 
-BACKBONE = BackboneSpec(
-    architecture="Embedded",
-    alpha=1.0,
-    size=(32, 32),
-    resize="stretch",
-    interpolation="bilinear",
-    preprocessing="tf",
-    weights="embedded",
-    views=("identity", "mirror"),
-)
+from .conftest import BACKBONE, Run, write_arrays
+
+STORED = {"rtol": 2e-3, "atol": 2e-3}
+"""float16 keeps eleven bits."""
 
 
-def arrays(tmp_path: Path, train: int = 30, side: int = 12) -> tuple[Path, np.ndarray]:
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (train + 10, side, side, 3), dtype=np.uint8)
-    labels = np.arange(train + 10) % 2
-    path = tmp_path / "images.npz"
-    np.savez(
-        path,
-        x_train=images[:train],
-        y_train=labels[:train],
-        x_test=images[train:],
-        y_test=labels[train:],
-    )
-    return path, images[:train]
-
-
-def run(tmp_path: Path, source: str, path: Path, backbone: BackboneSpec) -> Path:
-    content = identify(source, path, tmp_path / "memo.json")
-    dataset = DatasetSpec(source=source, content=content, test=0.2, seed=0)
-    dataset_file = tmp_path / f"{source}.h5"
-    prepare(dataset, path, dataset_file)
-    spec = feature_spec(dataset, backbone)
-    output = tmp_path / "out" / f"{source}-{fingerprint(spec)[:8]}.h5"
-    extract(dataset_file, path, spec, None, output)
-    return output
-
-
-def reference(images: np.ndarray, backbone: BackboneSpec, layer: str = "") -> np.ndarray:
-    """A layer, the last where none is named, by Keras' own steps, one after the other."""
+def reference(images: np.ndarray, backbone: BackboneSpec, spatial: bool = False) -> np.ndarray:
+    """The last layer by Keras' own steps, one after the other."""
     model = build_backbone(backbone, None)
-    if layer:
-        outputs = {operation.name: operation.output for operation in model.operations}
-        model = keras.Model(model.inputs, outputs[layer])
     resize = keras.layers.Resizing(*backbone.size, interpolation=backbone.interpolation)
     pixels = np.asarray(resize(images.astype(np.float32)))
     activations = model.predict(np.asarray(preprocess(pixels, backbone.preprocessing)), verbose=0)
-    pooled: np.ndarray = activations.mean(axis=(1, 2))
-    return pooled
+    kept: np.ndarray = activations if spatial else activations.mean(axis=(1, 2))
+    return kept
+
+
+def last_layer(path: Path, split: str = "train", view: str = "identity") -> np.ndarray:
+    with features.open(path) as file:
+        return file.array(split, view, file.layers[-1])
 
 
 @pytest.mark.parametrize("preprocessing", ["tf", "caffe"])
 def test_features_are_those_of_resize_then_preprocessing_then_backbone(
-    tmp_path: Path, preprocessing: str
+    tmp_path: Path, run: Run, preprocessing: str
 ) -> None:
     backbone = replace(BACKBONE, preprocessing=preprocessing)
-    path, images = arrays(tmp_path)
-    with features.open(run(tmp_path, "npz", path, backbone)) as file:
-        ours = file.array("train", "identity", file.layers[-1])
-        mirrored = file.array("train", "mirror", file.layers[-1])
-    expected = reference(images, backbone)
-    # float16 keeps eleven bits.
-    np.testing.assert_allclose(ours, expected, rtol=2e-3, atol=2e-3)
-    flipped = reference(images[:, :, ::-1], backbone)
-    np.testing.assert_allclose(mirrored, flipped, rtol=2e-3, atol=2e-3)
+    path, images = write_arrays(tmp_path)
+    output = run(path, backbone)
+    ours, mirrored = last_layer(output), last_layer(output, view="mirror")
+    np.testing.assert_allclose(ours, reference(images, backbone), **STORED)
+    np.testing.assert_allclose(mirrored, reference(images[:, :, ::-1], backbone), **STORED)
     assert not np.allclose(ours, mirrored, atol=0.05)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_pass_through_every_backbone_is_keras_own_steps(tmp_path: Path, name: str) -> None:
-    architecture = ARCHITECTURES[name]
-    backbone = replace(
-        BACKBONE,
-        architecture=name,
-        alpha=0.35 if architecture.takes_alpha else 1.0,
-        size=(architecture.minimum_size, architecture.minimum_size),
-        preprocessing=architecture.preprocessing,
-        weights="random",
-        views=("identity",),
-    )
-    path, images = arrays(tmp_path, train=6)
-    with features.open(run(tmp_path, "npz", path, backbone)) as file:
-        kept = {layer: file.array("train", "identity", layer) for layer in file.layers}
-    # Random weights can make deep activations smaller than float16's smallest step.
-    step = 6e-8
-    for layer in (next(iter(kept)), list(kept)[-1]):
-        expected = reference(images, backbone, layer)
-        np.testing.assert_allclose(
-            kept[layer], expected, rtol=1e-3, atol=step + 1e-3 * expected.std()
-        )
-    assert len(kept) >= 4
+def test_an_augmented_view_is_that_of_the_augmented_images(tmp_path: Path, run: Run) -> None:
+    path, images = write_arrays(tmp_path)
+    output = run(path, replace(BACKBONE, views=("identity", "augmented-4")))
+    with features.open(output) as file:
+        seen = see("augmented-4", images, file.ids("train"))
+    ours = last_layer(output, view="augmented-4")
+    np.testing.assert_allclose(ours, reference(np.asarray(seen), BACKBONE), **STORED)
+    assert not np.allclose(ours, last_layer(output), atol=0.05)
 
 
-def test_more_images_than_a_block_and_a_last_batch_that_is_not_full(tmp_path: Path) -> None:
-    path, images = arrays(tmp_path, train=BLOCK + 37)
-    with features.open(run(tmp_path, "npz", path, BACKBONE)) as file:
-        ours = file.array("train", "identity", file.layers[-1])
-        assert len(ours) == BLOCK + 37
+def test_a_layer_is_kept_unpooled_on_request_and_averages_to_the_pooled_one(
+    tmp_path: Path, run: Run
+) -> None:
+    path, images = write_arrays(tmp_path)
+    with features.open(run(path, replace(BACKBONE, spatial=("last",), views=("identity",)))) as f:
+        (name,) = f.spatial
+        assert name == f"spatial/{f.layers[-1]}"
+        unpooled = f.array("train", "identity", name)
+        pooled = f.array("train", "identity", f.layers[-1])
+    np.testing.assert_allclose(unpooled, reference(images, BACKBONE, spatial=True), **STORED)
+    np.testing.assert_allclose(unpooled.astype(np.float32).mean(axis=(1, 2)), pooled, **STORED)
+
+
+def test_a_layer_that_the_backbone_has_not_is_answered_with_those_it_has(
+    tmp_path: Path, run: Run
+) -> None:
+    path, _ = write_arrays(tmp_path)
+    with pytest.raises(UserError, match=r"no layer block_99 .*stem_out"):
+        run(path, replace(BACKBONE, spatial=("block_99",)))
+
+
+def test_float32_on_request_keeps_what_float16_rounds(tmp_path: Path, run: Run) -> None:
+    path, images = write_arrays(tmp_path)
+    ours = last_layer(run(path, replace(BACKBONE, dtype="float32")))
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, reference(images, BACKBONE), rtol=1e-4, atol=1e-4)
+
+
+def test_more_images_than_a_block_and_a_last_batch_that_is_not_full(
+    tmp_path: Path, run: Run
+) -> None:
+    path, images = write_arrays(tmp_path, train=BLOCK + 37)
+    output = run(path)
+    with features.open(output) as file:
         assert file.labels("train").tolist() == [i % 2 for i in range(BLOCK + 37)]
-    expected = reference(images[-40:], BACKBONE)
-    np.testing.assert_allclose(ours[-40:], expected, rtol=2e-3, atol=2e-3)
+    ours = last_layer(output)
+    assert len(ours) == BLOCK + 37
+    np.testing.assert_allclose(ours[-40:], reference(images[-40:], BACKBONE), **STORED)
 
 
 def folder(tmp_path: Path, images: np.ndarray, sizes: list[tuple[int, int]] | None) -> Path:
@@ -138,26 +119,26 @@ def folder(tmp_path: Path, images: np.ndarray, sizes: list[tuple[int, int]] | No
     return tmp_path / "folder"
 
 
-def test_a_folder_gives_what_the_same_images_give_as_arrays(tmp_path: Path) -> None:
-    path, images = arrays(tmp_path)
-    with features.open(run(tmp_path, "npz", path, BACKBONE)) as file:
-        from_array = file.array("train", "identity", file.layers[-1])
-    with features.open(run(tmp_path, "folder", folder(tmp_path, images, None), BACKBONE)) as file:
+def test_a_folder_gives_what_the_same_images_give_as_arrays(tmp_path: Path, run: Run) -> None:
+    path, images = write_arrays(tmp_path)
+    from_array = last_layer(run(path))
+    with features.open(run(folder(tmp_path, images, None))) as file:
         for split in ("train", "test"):
             layer = file.array(split, "identity", file.layers[-1])
             for name, values in zip(file.ids(split), layer, strict=True):
-                number = int(Path(name).stem)
-                np.testing.assert_array_equal(values, from_array[number])
+                np.testing.assert_allclose(values, from_array[int(Path(name).stem)], **STORED)
 
 
-def test_images_of_different_sizes_are_each_resized_like_one_alone(tmp_path: Path) -> None:
-    _, images = arrays(tmp_path)
+def test_images_of_different_sizes_are_each_resized_like_one_alone(
+    tmp_path: Path, run: Run
+) -> None:
+    _, images = write_arrays(tmp_path)
     place = folder(tmp_path, images, [(20, 12), (31, 40), (64, 64)])
-    with features.open(run(tmp_path, "folder", place, BACKBONE)) as file:
+    output = run(place)
+    with features.open(output) as file:
         name = file.ids("train")[0]
-        ours = file.array("train", "identity", file.layers[-1])[0]
     alone = np.asarray(Image.open(next(place.rglob(Path(name).name))))[None]
-    np.testing.assert_allclose(ours, reference(alone, BACKBONE)[0], rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(last_layer(output)[0], reference(alone, BACKBONE)[0], **STORED)
 
 
 def wide(tmp_path: Path, images: np.ndarray, name: str) -> Path:
@@ -167,12 +148,7 @@ def wide(tmp_path: Path, images: np.ndarray, name: str) -> Path:
     return path
 
 
-def last_layer(path: Path) -> np.ndarray:
-    with features.open(path) as file:
-        return file.array("train", "identity", file.layers[-1])
-
-
-def test_crop_sees_the_middle_only_and_pad_sees_all(tmp_path: Path) -> None:
+def test_crop_sees_the_middle_only_and_pad_sees_all(tmp_path: Path, run: Run) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, 16, 32, 3), dtype=np.uint8)
     other_sides = images.copy()
@@ -180,46 +156,43 @@ def test_crop_sees_the_middle_only_and_pad_sees_all(tmp_path: Path) -> None:
     other_sides[:, :, 24:] = 0
     for resize, same in (("crop", True), ("pad", False), ("stretch", False)):
         backbone = replace(BACKBONE, resize=resize)
-        one = last_layer(run(tmp_path, "npz", wide(tmp_path, images, "one.npz"), backbone))
-        other = last_layer(run(tmp_path, "npz", wide(tmp_path, other_sides, "b.npz"), backbone))
+        one = last_layer(run(wide(tmp_path, images, "one.npz"), backbone))
+        other = last_layer(run(wide(tmp_path, other_sides, "b.npz"), backbone))
         assert np.array_equal(one, other) == same, resize
 
 
-def test_pad_keeps_the_aspect_ratio_with_black(tmp_path: Path) -> None:
+def test_pad_keeps_the_aspect_ratio_with_black(tmp_path: Path, run: Run) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, 16, 32, 3), dtype=np.uint8)
     square = np.zeros((4, 32, 32, 3), np.uint8)
     square[:, 8:24] = images
-    padded = replace(BACKBONE, resize="pad")
-    one = last_layer(run(tmp_path, "npz", wide(tmp_path, images, "one.npz"), padded))
-    other = last_layer(run(tmp_path, "npz", wide(tmp_path, square, "b.npz"), BACKBONE))
-    np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-3)
+    one = last_layer(run(wide(tmp_path, images, "one.npz"), replace(BACKBONE, resize="pad")))
+    other = last_layer(run(wide(tmp_path, square, "b.npz"), BACKBONE))
+    np.testing.assert_allclose(one, other, **STORED)
 
 
-def test_an_input_that_is_not_square(tmp_path: Path) -> None:
-    path, images = arrays(tmp_path)
+def test_an_input_that_is_not_square(tmp_path: Path, run: Run) -> None:
+    path, images = write_arrays(tmp_path)
     backbone = replace(BACKBONE, size=(24, 40))
-    ours = last_layer(run(tmp_path, "npz", path, backbone))
-    np.testing.assert_allclose(ours, reference(images, backbone), rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(
+        last_layer(run(path, backbone)), reference(images, backbone), **STORED
+    )
 
 
 def test_chunks_and_reads_that_are_small_give_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, anew: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import features.extract as module
-
-    path, images = arrays(tmp_path, train=70)
-    at_once = last_layer(run(tmp_path, "npz", path, BACKBONE))
+    path, images = write_arrays(tmp_path, train=70)
+    at_once = last_layer(run(path))
     place = folder(tmp_path, images, [(20, 12), (31, 40), (64, 64)])
-    folder_at_once = last_layer(run(tmp_path, "folder", place, BACKBONE))
-    monkeypatch.setattr(module, "CHUNK", 16)
-    monkeypatch.setattr(module, "READ_BYTES", 3 * 64 * 64 * 5)
-    np.testing.assert_array_equal(last_layer(run(tmp_path, "npz", path, BACKBONE)), at_once)
-    again = last_layer(run(tmp_path, "folder", place, BACKBONE))
-    np.testing.assert_array_equal(again, folder_at_once)
-    monkeypatch.setattr(module, "GRAPH_PIXELS", 10)
-    outside = last_layer(run(tmp_path, "npz", path, BACKBONE))
-    np.testing.assert_allclose(outside, at_once, rtol=2e-3, atol=2e-3)
+    folder_at_once = last_layer(run(place))
+    anew()
+    monkeypatch.setattr("features.extract.READ_BYTES", 3 * 64 * 64 * 5)
+    np.testing.assert_array_equal(last_layer(run(path)), at_once)
+    np.testing.assert_array_equal(last_layer(run(place)), folder_at_once)
+    anew()
+    monkeypatch.setattr("features.extract.GRAPH_PIXELS", 10)
+    np.testing.assert_allclose(last_layer(run(path)), at_once, **STORED)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory: Linux only")
@@ -237,8 +210,8 @@ def test_a_folder_of_large_photographs_streams(tmp_path: Path) -> None:
 import re, sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_extract import BACKBONE, run
-run(Path({str(tmp_path)!r}), "folder", Path({str(place)!r}), BACKBONE)
+from conftest import run_pass
+run_pass(Path({str(tmp_path)!r}), Path({str(tmp_path)!r}), Path({str(place)!r}))
 # Not getrusage: there a process starts with the peak of the one that started it.
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
@@ -247,43 +220,45 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
     assert int(result.stdout.split()[-1]) * 1024 < 1.5e9
 
 
-def test_the_record_says_what_ran(tmp_path: Path) -> None:
-    path, _ = arrays(tmp_path)
-    with features.open(run(tmp_path, "npz", path, BACKBONE)) as file:
+def test_the_record_says_what_ran(tmp_path: Path, run: Run) -> None:
+    path, _ = write_arrays(tmp_path)
+    with features.open(run(path, engine="tensorflow")) as file:
         record = file.record
         assert file.spec["backbone"]["architecture"] == "Embedded"
-        assert parts_of(file.spec)[1] == BACKBONE
+        assert specs_of(file.spec)[1] == BACKBONE
     assert record["dataset"]["images"] == {"train": 30, "test": 10}
-    assert record["precision"] == "float32"
+    assert (record["engine"], record["precision"]) == ("tensorflow", "float32")
     assert set(record["seconds"]) == {"start", "read", "compute", "write", "total"}
+    assert record["computed"] == 80
     assert record["channels"]["stem_out"] == 16
     assert len(record["backbone"]["weights_sha256"]) == 64
     assert record["versions"]["keras"] == keras.__version__
 
 
-def test_progress_reaches_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path, _ = arrays(tmp_path)
+def test_progress_and_the_limit_reach_the_log(
+    tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, _ = write_arrays(tmp_path)
     with caplog.at_level(logging.DEBUG, logger="headstart"):
-        run(tmp_path, "npz", path, BACKBONE)
+        run(path)
     assert "40/40 images" in caplog.text
     assert "images/s" in caplog.text
+    assert "the limit was" in caplog.text
 
 
 def test_features_that_are_not_finite_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import features.extract as module
-
     def broken(spec: BackboneSpec, weights: Path | None) -> keras.Model:
         model = build_backbone(spec, weights)
         model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
         return model
 
-    monkeypatch.setattr(module, "build_backbone", broken)
-    path, _ = arrays(tmp_path)
+    monkeypatch.setattr("features.backbones.build.build_backbone", broken)
+    path, _ = write_arrays(tmp_path)
     with pytest.raises(UserError, match="not finite"):
-        run(tmp_path, "npz", path, BACKBONE)
-    assert not list((tmp_path / "out").glob("*")), "nothing half-written is left"
+        run(path, engine="tensorflow")
+    assert not list((tmp_path / "out").glob("*.h5")), "nothing half-written passes for whole"
 
 
 def test_the_spec_covers_what_decides_a_value() -> None:

@@ -71,6 +71,7 @@ def test_any_shape_comes_back_as_rgb(
         content[f"y_{split}"] = np.arange(count) % 2
     path = stored(source, tmp_path / "data", content)
     spec = DatasetSpec(source, identify(source, path, tmp_path / "memo.json"), 0.2, 0)
+    (tmp_path / "out.h5").unlink(missing_ok=True)
     prepare(spec, path, tmp_path / "out.h5")
     with open_images(tmp_path / "out.h5", None) as opened:
         assert opened.splits == ["train", "validation", "test"]
