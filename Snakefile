@@ -3,15 +3,20 @@
 import sys
 from dataclasses import asdict
 
+from features.engines.gpu import gpus
 from pipeline.downloads import check_downloads
-from pipeline.job import run_jobs_from
+from pipeline.job import folder_lock, run_jobs_from, work_alone
 from pipeline.plans import Plans
+from pipeline.weights import check_weights
 
 run_jobs_from(workflow.basedir)
-plans = Plans(stop=sys.exit)
+plans = Plans(config, stop=sys.exit)
+lock = folder_lock()
 
 
 wildcard_constraints:
+    dataset=r"[^/]+",
+    backbone=r"[^/]+",
     study=r"[^/]+",
     run=r"[^/]+",
 
@@ -37,7 +42,9 @@ include: "pipeline/rules/comparison.smk"
 
 
 onstart:
+    work_alone(lock, stop=sys.exit)
     check_downloads(plans.made(), stop=sys.exit)
+    check_weights(plans.made(), stop=sys.exit)
 
 
 onsuccess:

@@ -16,11 +16,12 @@ def matrix(
     Args:
         features: An open features file.
         split: The split to read.
-        layers: "last", "all" (in the order they are stored), or the layers' names.
+        layers: "last", "all" (all pooled ones, in the order they are stored), or the layers' names.
+            One that is kept unpooled, "spatial/" and its name, is flattened.
         view: A view's name, or "mean" for the mean over all stored views.
 
     Returns:
-        float32 (images, channels of all the layers).
+        float32 (images, dimensions of all the layers).
 
     Raises:
         UserError: The file has no such layer, view or split, or a value is not finite.
@@ -33,12 +34,13 @@ def matrix(
 
 
 def _layer(features: FeatureFile, split: str, layer: str, views: list[str]) -> np.ndarray:
-    """One layer's mean over the views, float32 (images, channels)."""
+    """One layer's mean over the views, float32 (images, dimensions)."""
     values = features.array(split, views[0], layer).astype(np.float32)
     for view in views[1:]:
         values += features.array(split, view, layer)
     if len(views) > 1:
         values /= len(views)
+    values = values.reshape(len(values), -1)
     if not np.isfinite(values).all():
         raise UserError(
             f"{features.path}: layer {layer!r} of split {split!r} holds values that are not "
@@ -53,11 +55,12 @@ def _layers(features: FeatureFile, layers: str | tuple[str, ...]) -> list[str]:
     if layers == "all":
         return features.layers
     names = [layers] if isinstance(layers, str) else list(layers)
-    unknown = [name for name in names if name not in features.layers]
+    known = features.layers + features.spatial
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise UserError(
             f"{features.path}: no layer {', '.join(map(repr, unknown)) or 'named'}; "
-            f"allowed: last, all, or any of {', '.join(features.layers)}"
+            f"allowed: last, all, or any of {', '.join(known)}"
         )
     return names
 

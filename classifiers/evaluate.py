@@ -45,7 +45,7 @@ def evaluate_head(features: Path, directory: Path) -> None:
         layers = layers if isinstance(layers, str) else tuple(layers)
         values = matrix(file, "test", layers, fitted["view"])
         labels, ids, classes = file.labels("test"), file.ids("test"), file.classes
-        pass_seconds = file.record["seconds"]["total"]
+        pass_seconds = file.record.get("seconds", {}).get("total")
     if len(labels) == 0:
         raise UserError(f"{features}: the test split holds no image")
 

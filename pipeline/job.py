@@ -6,11 +6,15 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from features.errors import UserError
+from pipeline.links import LINKS
 
 
 @contextmanager
@@ -59,6 +63,27 @@ def run_jobs_from(project: str | os.PathLike[str]) -> None:
     """Lets every job run the code of this checkout, whatever is installed."""
     others = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(project), others]))
+
+
+def folder_lock() -> FileLock:
+    """What one call of Snakemake at a time has of this folder.
+
+    Unlike Snakemake's own lock, which the profile switches off, it ends with its process however
+    that ends.
+    """
+    return FileLock(LINKS / "lock")
+
+
+def work_alone(lock: FileLock, stop: Callable[[str], Any]) -> None:
+    """Takes the folder's lock, or ends the call with a message for the user."""
+    LINKS.mkdir(exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        stop(
+            "\nheadstart: another snakemake is at work in this folder; wait for it, or stop it. "
+            "What it finishes is not done again.\n"
+        )
 
 
 def _limit_threads(threads: int) -> None:

@@ -9,20 +9,22 @@ from typing import Any
 
 from features.backbones.registry import ARCHITECTURES, imagenet_file
 from features.backbones.spec import BackboneSpec
+from features.cache.join import part_file, parts_of
 from features.datasets import DatasetSpec, identify
 from features.datasets.memo import remembered_hash
 from features.errors import UserError
 from features.files import fingerprint
 from features.spec import feature_spec
+from pipeline.links import CACHE, link_of
 from pipeline.load import load_study
 from pipeline.study import Backbone, Study
 
 STUDIES = Path("studies")
-CACHE = Path("cache")
 MEMO = CACHE / "contents.json"
+GRAPHS = CACHE / "graphs"
 RESULTS = Path("results")
 
-STAGES = ("all", "dataset", "features", "head", "evaluate", "leaderboard", "report")
+STAGES = ("all", "dataset", "part", "features", "head", "evaluate", "leaderboard", "report")
 """The workflow's own rules, whose names no study may take."""
 
 EMBEDDED_CARD = Path(__file__).parent.parent / "features" / "embedded" / "card.json"
@@ -44,6 +46,11 @@ class DatasetPlan:
     max_broken: int
     file: Path
 
+    @property
+    def link(self) -> Path:
+        """What stands for the file in the workflow."""
+        return link_of(self.file)
+
 
 @dataclass(frozen=True)
 class FeaturesPlan:
@@ -54,6 +61,8 @@ class FeaturesPlan:
         dataset: The data set.
         weights: The local weights file, where the study names one.
         imagenet: The name of Keras' weights file, where the backbone wants it.
+        engine: What runs the pass: "auto", or one of `features.engines.ENGINES`.
+        parts: Into how many parts the pass is split.
         file: The features file.
     """
 
@@ -61,7 +70,19 @@ class FeaturesPlan:
     dataset: DatasetPlan
     weights: Path | None
     imagenet: str | None
+    engine: str
+    parts: int
     file: Path
+
+    @property
+    def link(self) -> Path:
+        """What stands for the file in the workflow."""
+        return link_of(self.file)
+
+    @property
+    def inputs(self) -> list[Path]:
+        """What the file is made of: the data set and, where there are several, the parts."""
+        return [self.dataset.link, *(part_links(self.file, self.parts) if self.parts > 1 else [])]
 
 
 @dataclass(frozen=True)
@@ -139,17 +160,29 @@ def study_files() -> dict[str, Path]:
     return files
 
 
-def plan_study(file: Path) -> StudyPlan:
+def part_links(file: Path, parts: int) -> list[Path]:
+    """What stands in the workflow for the parts of a features file."""
+    return [link_of(part_file(file, part, parts)) for part in range(parts)]
+
+
+def plan_study(file: Path, *, engine: str | None = None, parts: int | None = None) -> StudyPlan:
     """Reads a study and lays out its files.
+
+    Args:
+        file: The study file.
+        engine: What runs the passes, where it is not the study that decides.
+        parts: Into how many parts a pass is split, likewise.
 
     Raises:
         UserError: The study, or the data and weights that it names, are wrong.
     """
     study = load_study(file)
+    engine, parts = engine or study.engine, parts or study.parts
     try:
         dataset = _plan_dataset(study)
         features = {
-            name: _plan_features(backbone, dataset) for name, backbone in study.backbones.items()
+            name: _plan_features(backbone, dataset, engine, parts)
+            for name, backbone in study.backbones.items()
         }
         for name, backbone in study.backbones.items():
             if backbone.architecture == "Embedded" and backbone.weights is None:
@@ -187,7 +220,9 @@ def _plan_dataset(study: Study) -> DatasetPlan:
     return DatasetPlan(spec, path, getattr(dataset, "max_broken", 0), file)
 
 
-def _plan_features(backbone: Backbone, dataset: DatasetPlan) -> FeaturesPlan:
+def _plan_features(
+    backbone: Backbone, dataset: DatasetPlan, engine: str, parts: int
+) -> FeaturesPlan:
     weights = None
     imagenet = None
     if backbone.weights == "random":
@@ -212,6 +247,9 @@ def _plan_features(backbone: Backbone, dataset: DatasetPlan) -> FeaturesPlan:
         ),
         weights=identity,
         views=tuple(backbone.views),
+        spatial=tuple(backbone.spatial),
+        dtype=backbone.dtype,
+        precision=backbone.precision,
     )
     fields = feature_spec(dataset.spec, spec)
     name = "_".join(
@@ -222,7 +260,15 @@ def _plan_features(backbone: Backbone, dataset: DatasetPlan) -> FeaturesPlan:
         ]
     )
     file = CACHE / "features" / dataset.file.stem / f"{name}-{fingerprint(fields)[:8]}.h5"
-    return FeaturesPlan(fields, dataset, weights, imagenet, file)
+    return FeaturesPlan(fields, dataset, weights, imagenet, engine, _parts(file, parts), file)
+
+
+def _parts(file: Path, wanted: int) -> int:
+    """How many parts a file is made of; of one that is there as many as it was made of here."""
+    if not file.exists():
+        return wanted
+    made = parts_of(file)
+    return made if made > 1 and all(link.exists() for link in part_links(file, made)) else 1
 
 
 def _head(settings: dict[str, Any]) -> dict[str, Any]:

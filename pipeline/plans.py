@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from features.engines import ENGINES
 from features.errors import UserError
+from pipeline.links import LINKS
 from pipeline.plan import (
-    CACHE,
     STUDIES,
     DatasetPlan,
     FeaturesPlan,
@@ -28,13 +29,15 @@ class Plans:
     Each is made when its target is asked for, so that a wrong study stops only who wants it.
     """
 
-    def __init__(self, stop: Callable[[str], NoReturn]) -> None:
+    def __init__(self, config: Mapping[str, Any], stop: Callable[[str], NoReturn]) -> None:
         """Finds the study files.
 
         Args:
+            config: What the command line says of how every pass is to run (`--config`).
             stop: Ends the call with a message for the user.
         """
         self._stop = stop
+        self._config = self._or_stop(lambda: _checked(config))
         self._made: dict[str, StudyPlan] = {}
         self.files: dict[str, Path] = self._or_stop(study_files)
 
@@ -44,24 +47,24 @@ class Plans:
             if name not in self.files:
                 there = ", ".join(self.files) or "none"
                 self._stop(f"headstart: no study {name!r} in {STUDIES}/; there are {there}")
-            self._made[name] = self._or_stop(lambda: plan_study(self.files[name]))
+            self._made[name] = self._or_stop(lambda: plan_study(self.files[name], **self._config))
         return self._made[name]
 
     def run(self, study: str, run: str) -> RunPlan:
         """One run of a study."""
         return self._found({plan.name: plan for plan in self.study(study).runs}, run)
 
-    def features(self, file: str) -> FeaturesPlan:
-        """The features whose file's path is given, whichever study wants them."""
-        plans = {plan.file: plan for study in self._asked() for plan in study.features}
-        return self._found(plans, CACHE / "features" / file)
+    def features(self, dataset: str, backbone: str) -> FeaturesPlan:
+        """The features of a data set by a backbone, as their files are named."""
+        plans = {plan.link: plan for study in self._asked() for plan in study.features}
+        return self._found(plans, LINKS / "features" / dataset / f"{backbone}.h5")
 
     def dataset(self, file: str) -> DatasetPlan:
         """The data set whose file's name is given."""
         plans = {
-            plan.dataset.file: plan.dataset for study in self._asked() for plan in study.features
+            plan.dataset.link: plan.dataset for study in self._asked() for plan in study.features
         }
-        return self._found(plans, CACHE / "datasets" / file)
+        return self._found(plans, LINKS / "datasets" / file)
 
     def made(self) -> list[StudyPlan]:
         """The plans made so far."""
@@ -81,3 +84,19 @@ class Plans:
             return make()
         except UserError as error:
             self._stop(f"headstart: {error}")
+
+
+def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The command line's `--config`.
+
+    Raises:
+        UserError: A key or a value is not allowed.
+    """
+    for key, value in config.items():
+        if key not in ("engine", "parts"):
+            raise UserError(f"--config: unknown key {key!r}; allowed: engine, parts")
+        if key == "engine" and value not in ("auto", *ENGINES):
+            raise UserError(f"--config engine={value}: allowed: auto, {', '.join(ENGINES)}")
+        if key == "parts" and (not isinstance(value, int) or value < 1):
+            raise UserError(f"--config parts={value}: wants a whole number from 1 on")
+    return dict(config)

@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from classifiers.heads import DEFAULTS
 from features.backbones.registry import ARCHITECTURES, MOBILENET_ALPHAS
+from features.views import VIEW_PATTERN, is_view
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -129,7 +130,14 @@ class Arrays(Dataset):
         return existing(path)
 
 
-View = Literal["identity", "mirror"]
+View = Annotated[
+    str,
+    Field(
+        pattern=VIEW_PATTERN,
+        description="identity, mirror, or augmented-N: a random crop, mirroring and colours, drawn "
+        "for each image by the seed N.",
+    ),
+]
 
 
 class Backbone(Section):
@@ -157,6 +165,14 @@ class Backbone(Section):
         "model, which then is the backbone.",
     )
     views: Annotated[list[View], Field(min_length=1)] = ["identity", "mirror"]
+    spatial: list[str] = Field(
+        [], description="Layers to keep unpooled too, by name; `last` is the backbone's last."
+    )
+    dtype: Literal["float16", "float32"] = Field("float16", description="Of what is stored.")
+    precision: Literal["fast", "exact"] = Field(
+        "fast",
+        description="Computed in bfloat16 where the hardware has it, or in float32 everywhere.",
+    )
 
     @field_validator("architecture")
     @classmethod
@@ -178,12 +194,23 @@ class Backbone(Section):
             )
         return path
 
-    @field_validator("views")
+    @field_validator("views", mode="before")
     @classmethod
-    def _once(cls, views: list[str]) -> list[str]:
-        if len(set(views)) != len(views):
-            raise wrong("a view is named twice")
+    def _views(cls, views: Any) -> Any:
+        for view in views if isinstance(views, list) else []:
+            if not is_view(str(view)):
+                raise wrong(
+                    f"no view {view!r}; allowed: identity, mirror, and augmented-N with a seed N "
+                    "for each further one, as in augmented-0"
+                )
         return views
+
+    @field_validator("views", "spatial")
+    @classmethod
+    def _once(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        if len(set(names)) != len(names):
+            raise wrong(f"a {'view' if info.field_name == 'views' else 'layer'} is named twice")
+        return names
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -234,9 +261,7 @@ class Head(Section):
     layers: Literal["last", "all"] | Annotated[list[str], Field(min_length=1)] = Field(
         "last", description="The backbone's last layer, all stages joined, or layers by name."
     )
-    view: Literal["identity", "mirror", "mean"] = Field(
-        "identity", description="One view of each image, or the mean over all views."
-    )
+    view: str = Field("identity", description="One view of each image, or the mean over all views.")
 
 
 class Logistic(Head):
@@ -317,6 +342,10 @@ class Study(Section):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
         [0], description="One run each: of the validation split's draw and of the head."
     )
+    engine: Literal["auto", "openvino", "tensorflow", "jax"] = Field(
+        "auto", description="What runs the pass; `auto` is the fastest that is there."
+    )
+    parts: Count = Field(1, description="Into how many parts a pass is split: one a GPU or job.")
 
     @field_validator("dataset", mode="before")
     @classmethod

@@ -120,8 +120,8 @@ def _cost(runs: Sequence[Run]) -> dict[str, Any]:
         "scatter": charts.accuracy_against_seconds(runs, front),
         "keys": charts.keys(runs),
         "passes": passes,
-        "pass_seconds": sum(passes.values()),
-        "head_seconds": sum(run["total_seconds"] - run["seconds"]["pass"] for run in runs),
+        "pass_seconds": None if None in passes.values() else sum(passes.values()),
+        "head_seconds": sum(run["total_seconds"] - (run["seconds"]["pass"] or 0) for run in runs),
     }
 
 

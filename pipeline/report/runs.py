@@ -16,7 +16,8 @@ Run = dict[str, Any]
 """A run's metrics.json, with `rank`, `total_seconds` (pass, search and fit) and `directory`."""
 
 PARTS = ("pass", "search", "fit")
-"""What a run's seconds are made of; predicting is counted apart."""
+"""What a run's seconds are made of; predicting is counted apart. Those of a pass whose record is
+gone are not known, and count for nothing."""
 
 ORDER = ("train", "validation", "test")
 
@@ -31,7 +32,7 @@ def read_runs(metrics: Sequence[Path]) -> list[Run]:
     runs = ranked(metrics)
     for rank, run in enumerate(runs, start=1):
         run["rank"] = rank
-        run["total_seconds"] = sum(run["seconds"][part] for part in PARTS)
+        run["total_seconds"] = sum(run["seconds"][part] or 0 for part in PARTS)
         run["directory"] = directories[run["run"]]
     return runs
 
@@ -75,7 +76,7 @@ def read_features(paths: Sequence[Path]) -> list[dict[str, Any]]:
             described.append(
                 {
                     "backbone": path.stem.rpartition("-")[0],
-                    "bytes": path.stat().st_size,
+                    "bytes": file.bytes(),
                     "fingerprint": file.fingerprint,
                     "classes": file.classes,
                     "layers": file.layers,

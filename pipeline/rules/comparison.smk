@@ -18,7 +18,7 @@ rule report:
     input:
         study=lambda w: plans.study(w.study).file,
         metrics=lambda w: plans.study(w.study).metrics,
-        features=lambda w: [features.file for features in plans.study(w.study).features],
+        features=lambda w: [features.link for features in plans.study(w.study).features],
         leaderboard="results/{study}/leaderboard.csv",
     output:
         "results/{study}/report.html",

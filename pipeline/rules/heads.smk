@@ -4,7 +4,7 @@
 
 rule head:
     input:
-        lambda w: plans.run(w.study, w.run).features.file,
+        lambda w: plans.run(w.study, w.run).features.link,
     output:
         fit="results/{study}/runs/{run}/fit.json",
         selection="results/{study}/runs/{run}/selection.csv",
@@ -23,7 +23,7 @@ rule head:
 
 rule evaluate:
     input:
-        features=lambda w: plans.run(w.study, w.run).features.file,
+        features=lambda w: plans.run(w.study, w.run).features.link,
         fit="results/{study}/runs/{run}/fit.json",
     output:
         metrics="results/{study}/runs/{run}/metrics.json",

@@ -68,7 +68,11 @@ def test_scientific_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
         ("Embedded: {}", "resnet: {}", "backbones: resnet: no architecture 'resnet'; allowed: Emb"),
         ("logistic: {}", "forest: {}", "heads: forest: no type 'forest'; allowed: logistic, svm"),
         ("digits", "mnist", "dataset: no source 'mnist'; allowed: cifar10, cifar100, digits"),
-        ("logistic: {}", "logistic: {view: mirrored}", "'identity', 'mirror' or 'mean'"),
+        (
+            "logistic: {}",
+            "logistic: {view: mirrored}",
+            "'mirrored' is none of the views of backbone 'Embedded'; allowed: identity, mirror",
+        ),
         # wrong types
         (
             "logistic: {}",

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -41,7 +37,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def again(done: Path, tmp_path: Path) -> Path:
     """A copy of that, with its times, to change something in."""
-    shutil.copytree(done, tmp_path / "headstart", copy_function=shutil.copy2)
+    shutil.copytree(done, tmp_path / "headstart", symlinks=True)
     return tmp_path / "headstart"
 
 
@@ -64,6 +60,7 @@ def test_every_job_has_a_log_with_its_progress(done: Path) -> None:
     text = features.read_text()
     assert "images/s" in text
     assert "660/660 images" in text
+    assert "the limit was" in text
     assert "\r" not in text
 
 
@@ -139,38 +136,6 @@ def test_only_the_evaluation_reads_the_test_split(again: Path) -> None:
     result = snakemake(again, "small")
     assert result.returncode == 1
     assert "are not as they were written" in result.stderr
-
-
-def test_a_killed_run_goes_on_and_gives_the_same(done: Path, again: Path) -> None:
-    """Everything is killed in the middle of the pass, as a power cut would."""
-    shutil.rmtree(again / "cache")
-    shutil.rmtree(again / "results")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--cores", "4", "small"],
-        cwd=again,
-        env=os.environ | {"PYTHONPATH": str(again)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    folder = again / "cache" / "features"
-    until = time.monotonic() + 120
-    while not list(folder.rglob("*.part")) and time.monotonic() < until:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not list(folder.rglob("*.h5")), "nothing half-written bears a whole file's name"
-
-    locked = snakemake(again, "small")
-    assert locked.returncode == 1
-    assert "--unlock" in locked.stderr
-    assert snakemake(again, "small", "--unlock").returncode == 0
-    result = snakemake(again, "small")
-    assert result.returncode == 0, result.stderr
-    (one,), (other,) = ((p / "cache" / "features").rglob("*.h5") for p in (done, again))
-    with h5py.File(one) as first, h5py.File(other) as second:
-        for layer, values in first["train/identity"].items():
-            np.testing.assert_array_equal(values, second["train/identity"][layer])
 
 
 def test_all_studies_are_targets(project: Path) -> None:

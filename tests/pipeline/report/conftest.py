@@ -214,9 +214,13 @@ def _features(
         path,
         splits=splits,
         classes=classes,
-        layers=layers,
         views=views,
         spec=spec,
+        facts={
+            "channels": dict.fromkeys(layers, 2),
+            "backbone": {"parameters": 410_208, "weights_sha256": "a" * 64},
+            "dataset": {"images": {"train": 4 * images, "test": images}, "broken": list(broken)},
+        },
         record={
             "seconds": {
                 "start": 4.2,
@@ -226,9 +230,7 @@ def _features(
                 "total": spent,
             },
             "images_per_second": 985.4,
-            "channels": dict.fromkeys(layers, 2),
-            "backbone": {"parameters": 410_208, "weights_sha256": "a" * 64},
-            "dataset": {"images": {"train": 4 * images, "test": images}, "broken": list(broken)},
+            "engine": "openvino",
             "precision": "float32",
             "versions": {"python": "3.11.7", "keras": "3.15.0", "tensorflow": "2.21.0"},
             "hardware": {"processor": "A processor", "cores": 2, "memory_bytes": 25_000_000_000},
