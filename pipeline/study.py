@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from classifiers.heads import DEFAULTS
-from features.backbones.registry import ARCHITECTURES, MOBILENET_ALPHAS
+from features.backbones.registry import ARCHITECTURES
 from features.views import VIEW_PATTERN, is_view
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -147,7 +147,7 @@ class Backbone(Section):
         description="The network; where missing, the backbone's own name.",
         json_schema_extra={"enum": list(ARCHITECTURES)},
     )
-    alpha: Positive = Field(1.0, description="Width multiplier (MobileNetV2).")
+    alpha: Positive = Field(1.0, description="Width multiplier (the MobileNets).")
     size: Count | Annotated[list[Count], Field(min_length=2, max_length=2)] | None = Field(
         None, description="Side in pixels, or [height, width]; that of the weights where missing."
     )
@@ -236,15 +236,15 @@ class Backbone(Section):
                 f"size {one_of(self.height_width)} is below the smallest that "
                 f"{self.architecture} takes: {architecture.minimum_size}"
             )
-        if self.alpha != 1.0 and not architecture.takes_alpha:
+        if self.alpha != 1.0 and not architecture.alphas:
             raise wrong(f"{self.architecture} takes no alpha")
         if self.architecture == "Embedded" and self.weights == "imagenet":
             raise wrong("Embedded has weights of its own and none of ImageNet; leave them out")
-        imagenet = self.weights in (None, "imagenet") and architecture.takes_alpha
-        if imagenet and self.alpha not in MOBILENET_ALPHAS:
+        imagenet = self.weights in (None, "imagenet") and architecture.alphas
+        if imagenet and self.alpha not in architecture.alphas:
             raise wrong(
-                f"there are no ImageNet weights for alpha {self.alpha}; "
-                f"there are for {one_of(MOBILENET_ALPHAS)}"
+                f"{self.architecture} has no ImageNet weights for alpha {self.alpha}; "
+                f"there are for {one_of(architecture.alphas)}"
             )
         return self
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -63,11 +62,12 @@ def _architecture(spec: BackboneSpec) -> keras.Model:
 
         return build(*spec.size)
     architecture = ARCHITECTURES[spec.architecture]
-    module = importlib.import_module(f"keras.applications.{architecture.module}")
-    options = {"alpha": spec.alpha} if architecture.takes_alpha else {}
+    import keras
+
+    options = {"alpha": spec.alpha} if architecture.alphas else {}
     imagenet = spec.weights.startswith("imagenet")
     try:
-        model: keras.Model = getattr(module, architecture.name)(
+        model: keras.Model = getattr(keras.applications, architecture.name)(
             include_top=False,
             weights="imagenet" if imagenet else None,
             input_shape=(*spec.size, 3),

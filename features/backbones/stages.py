@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,9 @@ def stages(backbone: keras.Model) -> list[str]:
     one. Of these, each resolution gives its widest layer (the last of them, thus after its
     activation), and each narrower peak of width between two bottlenecks gives one more: in an
     inverted residual network the wide activations hold far more than the bottlenecks. The
-    backbone's last layer is always among them, at the end.
+    backbone's last layer is always among them, at the end. Where no such layer is left at some
+    resolution, as in NASNet, whose cells see two cells back, the last of the widest there stands
+    for it.
 
     That intermediate layers carry much of what fine-tuning would bring is shown by Evci et al.
     2022, "Head2Toe: utilizing intermediate representations for better transfer learning".
@@ -42,11 +45,7 @@ def stages(backbone: keras.Model) -> list[str]:
     Returns:
         Names of operations of `backbone`.
     """
-    chain = [
-        (operation.name, operation.output.shape[1], operation.output.shape[3])
-        for operation in _articulations(backbone)
-        if len(operation.output.shape) == 4 and type(operation).__name__ not in PASSIVE
-    ]
+    chain = _with_skipped(backbone, [o for o in _articulations(backbone) if _is_feature(o)])
     last = chain[-1][0]
     # What comes before the first convolution is preprocessing.
     while len(chain) > 1 and chain[0][2] == 3:
@@ -60,6 +59,39 @@ def stages(backbone: keras.Model) -> list[str]:
         kept = {full} | {i for i in peaks if names == [] or i >= _first_dip(group)}
         names += [group[i][0] for i in sorted(kept)]
     return [name for name in names if name != last] + [last]
+
+
+Link = tuple[str, int, int]
+"""An operation's name, and the height and width (channels) of what it gives."""
+
+
+def _is_feature(operation: Any) -> bool:
+    return (
+        len(getattr(operation.output, "shape", ())) == 4 and type(operation).__name__ not in PASSIVE
+    )
+
+
+def _with_skipped(model: keras.Model, through: Sequence[Any]) -> list[Link]:
+    """The operations through which every path runs, and one for each resolution without any."""
+    operations = list(model.operations)
+
+    def link(operation: Any) -> Link:
+        return operation.name, operation.output.shape[1], operation.output.shape[3]
+
+    chain = [link(through[0])]
+    for before, after in pairwise(through):
+        high, low = before.output.shape[1], after.output.shape[1]
+        if high > 2 * DOWNSAMPLING * low:
+            between = operations[operations.index(before) : operations.index(after)]
+            links = [link(operation) for operation in between if _is_feature(operation)]
+            skipped = [
+                found for found in links if high > DOWNSAMPLING * found[1] > DOWNSAMPLING**2 * low
+            ]
+            for group in _resolutions(sorted(skipped, key=lambda found: -found[1])):
+                widest = max(width for _, _, width in group)
+                chain.append([found for found in group if found[2] == widest][-1])
+        chain.append(link(after))
+    return chain
 
 
 def _articulations(model: keras.Model) -> list[Any]:
@@ -82,7 +114,7 @@ def _articulations(model: keras.Model) -> list[Any]:
     return through
 
 
-def _resolutions(chain: list[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
+def _resolutions(chain: list[Link]) -> list[list[Link]]:
     """Splits a chain of (name, height, width) where the height falls."""
     groups = [[chain[0]]]
     for link in chain[1:]:
@@ -105,7 +137,7 @@ def _peaks(widths: list[int]) -> list[int]:
     return peaks
 
 
-def _first_dip(group: list[tuple[str, int, int]]) -> int:
+def _first_dip(group: list[Link]) -> int:
     """The first place whose width is below that of the group's start."""
     widths = [width for _, _, width in group]
     below = [i for i, width in enumerate(widths) if width < widths[0]]

@@ -15,7 +15,7 @@ from features.backbones.stages import stages
 def stages_of(name: str, side: int) -> list[str]:
     spec = BackboneSpec(
         architecture=name,
-        alpha=0.35 if ARCHITECTURES[name].takes_alpha else 1.0,
+        alpha=min(ARCHITECTURES[name].alphas, default=1.0),
         size=(side, side),
         resize="stretch",
         interpolation="bilinear",
