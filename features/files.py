@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -58,24 +59,31 @@ def disk_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in FULL:
+    except (OSError, RuntimeError) as error:
+        number = _error_number(error)
+        if number in FULL:
             free = shutil.disk_usage(next(p for p in path.absolute().parents if p.exists())).free
             raise UserError(
                 f"{path}: no space left on its disk ({free / 2**20:,.0f} MiB free). What is "
                 "finished is kept: make space and run again, and it goes on from there"
             ) from error
-        if error.errno == errno.EFBIG:
+        if number == errno.EFBIG:
             raise UserError(
                 f"{path}: larger than this system lets a file be (see `ulimit -f`, and the limits "
                 "of its file system). What is finished is kept: raise the limit and run again"
             ) from error
-        if error.errno in CLOSED:
+        if number in CLOSED:
             raise UserError(
-                f"{path}: its folder cannot be written ({error.strerror}): make it writable, or "
-                "run where it is"
+                f"{path}: its folder cannot be written ({os.strerror(number)}): make it writable, "
+                "or run where it is"
             ) from error
         raise
+
+
+def _error_number(error: OSError | RuntimeError) -> int:
+    """The system's error number; HDF5 gives some in its text alone."""
+    found = re.search(r"errno = (\d+)", str(error))
+    return getattr(error, "errno", None) or (int(found[1]) if found else 0)
 
 
 @contextmanager

@@ -39,8 +39,8 @@ def resize(image: Array, size: tuple[int, int], interpolation: str, mode: str) -
 
 def _cropped(image: Array, size: tuple[int, int]) -> Array:
     height, width = image.shape[:2]
-    rows = max(1, min(height, int(width * size[0] / size[1])))
-    columns = max(1, min(width, int(height * size[1] / size[0])))
+    rows = max(1, min(height, _scaled(width, size[0], size[1])))
+    columns = max(1, min(width, _scaled(height, size[1], size[0])))
     top, left = (height - rows) // 2, (width - columns) // 2
     part: Array = image[top : top + rows, left : left + columns]
     return part
@@ -48,9 +48,14 @@ def _cropped(image: Array, size: tuple[int, int]) -> Array:
 
 def _padded(image: Array, size: tuple[int, int]) -> Array:
     height, width = image.shape[:2]
-    above = max(0, int(width * size[0] / size[1]) - height) // 2
-    beside = max(0, int(height * size[1] / size[0]) - width) // 2
+    above = max(0, _scaled(width, size[0], size[1]) - height) // 2
+    beside = max(0, _scaled(height, size[1], size[0]) - width) // 2
     return np.pad(image, ((above, above), (beside, beside), (0, 0)))
+
+
+def _scaled(length: int, by: int, over: int) -> int:
+    """`length * by / over`, rounded down, in float32 as Keras has it."""
+    return int(np.float32(length * by) / np.float32(over))
 
 
 def _along(image: Array, axis: int, target: int, interpolation: str) -> Array:
@@ -75,28 +80,41 @@ def _taps(source: int, target: int, interpolation: str) -> tuple[Array, Array]:
     Returns:
         int64 places and float32 weights, (taps, target) both; the weights of a new row sum to 1.
     """
-    centres = (np.arange(target) + 0.5) * (source / target)
+    centres = _centres(source, target, interpolation)
     if interpolation == "nearest":
         return np.minimum(centres.astype(int), source - 1)[None], np.ones((1, target), np.float32)
+    at = centres - 0.5
     if interpolation == "bilinear":
         reach, kernel = 1, _triangle
     elif interpolation == "bicubic":
         reach, kernel = 2, _cubic
         # Only the distance to the next old row is rounded.
-        whole = np.floor(centres - 0.5)
-        part = np.rint((centres - 0.5 - whole) * CUBIC_STEPS) / CUBIC_STEPS
-        centres = whole + part + 0.5
+        whole = np.floor(at)
+        at = whole.astype(float) + np.rint((at - whole) * CUBIC_STEPS) / CUBIC_STEPS
     else:
         reach = int(interpolation.removeprefix("lanczos"))
         kernel = functools.partial(_lanczos, reach)
-    first = np.floor(centres - 0.5).astype(int) - reach + 1
+    first = np.floor(at).astype(int) - reach + 1
     places = first + np.arange(2 * reach)[:, None]
-    weights = kernel(np.abs(places + 0.5 - centres))
+    weights = kernel(np.abs(places - at))
     inside = (places >= 0) & (places < source)
     if interpolation != "bilinear":  # which repeats the border instead
         weights = weights * inside
     weights = weights / weights.sum(axis=0)
     return places.clip(0, source - 1), weights.astype(np.float32)
+
+
+def _centres(source: int, target: int, interpolation: str) -> Array:
+    """Where the new rows' middles lie among the old rows, the first of which goes from 0 to 1.
+
+    In float32, with TensorFlow's own roundings: in float64 pixels would differ by up to half a grey
+    level, and "nearest" could take the other row where a middle lies between two.
+    """
+    step = np.float32(source) / np.float32(target)
+    if interpolation.startswith("lanczos"):
+        step = np.float32(1) / (np.float32(target) / np.float32(source))
+    centres: Array = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * step
+    return centres
 
 
 def _triangle(distance: Array) -> Array:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -138,8 +139,10 @@ def compute(
 
     waiting: list[list[Array]] = []
     rows, written = 0, time.monotonic()
-    with progress(sum(chunk.stop - chunk.start for chunk in chunks), log.what) as advance:
-        for computed in engine.run(batches()):
+    total = sum(chunk.stop - chunk.start for chunk in chunks)
+    # Closed at once when a write fails: what is under way must end before anything else begins.
+    with progress(total, log.what) as advance, closing(engine.run(batches())) as run:
+        for computed in run:
             computed_at = time.monotonic()
             chunk, view, start = under_way.popleft()
             count = len(computed[0])

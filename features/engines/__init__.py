@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ ENGINES = ("openvino", "tensorflow", "jax")
 FLOAT32_TOLERANCE = 1e-4
 BFLOAT16_TOLERANCE = 5e-2
 
-Run = Callable[[Iterable[np.ndarray]], Iterator[list[np.ndarray]]]
+Run = Callable[[Iterable[np.ndarray]], Generator[list[np.ndarray]]]
 """Batches (at most `Engine.batch` images, height, width, 3) to features, one array a layer, in the
 backbone's dtype. Several batches are under way at once."""
 

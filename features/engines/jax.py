@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +74,7 @@ def _compile(model: keras.Model, graph: Graph, fast: bool) -> tuple[int, Run]:
 
     batch = fits(attempt, largest_batch(graph), jax.errors.JaxRuntimeError)
 
-    def run(batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    def run(batches: Iterable[np.ndarray]) -> Generator[list[np.ndarray]]:
         under_way: deque[tuple[int, list[Any]]] = deque()
         for images in batches:
             layers = forward(weights, jax.device_put(fill(images, batch), device))

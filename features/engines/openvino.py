@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,7 @@ def _compile(file: Path, graph: Graph, outputs: list[int], threads: int) -> Engi
         },
     )
 
-    def run(batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    def run(batches: Iterable[np.ndarray]) -> Generator[list[np.ndarray]]:
         queue = ov.AsyncInferQueue(compiled)
         done: dict[int, list[np.ndarray]] = {}
 
@@ -75,13 +75,16 @@ def _compile(file: Path, graph: Graph, outputs: list[int], threads: int) -> Engi
 
         queue.set_callback(keep)
         ready = 0
-        for number, images in enumerate(batches):
-            # Waits where every request is busy.
-            queue.start_async({0: fill(images, batch)}, (number, len(images)))
-            while ready in done:
-                yield done.pop(ready)
-                ready += 1
-        queue.wait_all()
+        try:
+            for number, images in enumerate(batches):
+                # Waits where every request is busy.
+                queue.start_async({0: fill(images, batch)}, (number, len(images)))
+                while ready in done:
+                    yield done.pop(ready)
+                    ready += 1
+        finally:
+            # A queue that goes with requests under way waits for them, and they for Python.
+            queue.wait_all()
         while ready in done:
             yield done.pop(ready)
             ready += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +79,7 @@ def _on_gpu(model: keras.Model, graph: Graph) -> tuple[int, Run]:
 
     batch = fits(attempt, largest_batch(graph), tf.errors.ResourceExhaustedError)
 
-    def run(batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    def run(batches: Iterable[np.ndarray]) -> Generator[list[np.ndarray]]:
         under_way: deque[tuple[int, list[Any]]] = deque()
         for images in batches:
             under_way.append((len(images), forward(tf.constant(fill(images, batch)))))
@@ -107,7 +107,7 @@ def _frozen(model: keras.Model, graph: Graph) -> Run:
     traced = tf.function(lambda x: tf.nest.flatten(model(x, training=False)))
     frozen = convert_variables_to_constants_v2(traced.get_concrete_function(images))
 
-    def run(batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    def run(batches: Iterable[np.ndarray]) -> Generator[list[np.ndarray]]:
         for batch in batches:
             layers = frozen(tf.constant(fill(batch, CPU_BATCH)))
             yield _fetched(len(batch), layers)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from features.views import is_view, see
+from features.views import VIEW_PATTERN, is_view, see
+
+IN_A_STUDY = TypeAdapter(Annotated[str, StringConstraints(pattern=VIEW_PATTERN)])
+"""How a study checks names: by another engine of regular expressions than Python's."""
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (12, 20, 24, 3), dtype=np.uint8)
@@ -23,7 +29,16 @@ def test_shapes_and_input_stay(view: str) -> None:
     np.testing.assert_array_equal(IMAGES, before)
     sizes = [(5, 9), (30, 7), (1, 1)]
     images = [RNG.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
-    assert [image.shape[:2] for image in see(view, images, IDS[:3])] == sizes
+    copies = [image.copy() for image in images]
+    shown = see(view, images, IDS[:3])
+    assert [image.shape[:2] for image in shown] == sizes
+    assert {image.dtype for image in shown} == {np.dtype(np.uint8)}
+    for image, copy in zip(images, copies, strict=True):
+        np.testing.assert_array_equal(image, copy)
+
+
+def test_identity_shows_the_images_themselves() -> None:
+    assert see("identity", IMAGES, IDS) is IMAGES
 
 
 def test_the_mirror_of_the_mirror_is_the_image() -> None:
@@ -68,6 +83,13 @@ def test_half_of_the_augmentations_are_mirrored() -> None:
     assert 0.4 < mirrored < 0.6
 
 
+@pytest.mark.parametrize("name", ["identity", "mirror", "augmented-0", "augmented-999999999"])
+def test_names_of_views_are_taken(name: str) -> None:
+    assert is_view(name)
+    assert IN_A_STUDY.validate_python(name) == name
+    assert len(see(name, IMAGES, IDS)) == len(IMAGES)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -84,5 +106,7 @@ def test_half_of_the_augmentations_are_mirrored() -> None:
 )
 def test_what_is_no_view_is_refused(name: str) -> None:
     assert not is_view(name)
+    with pytest.raises(ValidationError):
+        IN_A_STUDY.validate_python(name)
     with pytest.raises(ValueError, match="no view"):
         see(name, IMAGES, IDS)

@@ -54,9 +54,9 @@ def snakemake(
     )
 
 
-def planned(project: Path, target: str) -> dict[str, int]:
+def planned(project: Path, target: str, *options: str) -> dict[str, int]:
     """What Snakemake would run for a target, by its own plan: jobs by rule."""
-    result = snakemake(project, target, "--dry-run")
+    result = snakemake(project, target, "--dry-run", *options)
     assert result.returncode == 0, result.stderr
     table = re.search(
         r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", result.stdout + result.stderr, re.S

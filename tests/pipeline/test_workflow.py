@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
+import random
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from filelock import FileLock
+
+import features
 
 from .conftest import copy_project, planned, snakemake
 
@@ -136,6 +145,110 @@ def test_only_the_evaluation_reads_the_test_split(again: Path) -> None:
     result = snakemake(again, "small")
     assert result.returncode == 1
     assert "are not as they were written" in result.stderr
+
+
+def features_file(project: Path) -> Path:
+    (file,) = (project / "cache" / "features").rglob("*.h5")
+    return file
+
+
+def test_killed_at_any_moment_it_goes_on_at_once_and_ends_in_the_same_bytes(
+    done: Path, again: Path
+) -> None:
+    """Snakemake and its jobs together, as a power cut would: nothing is to be unlocked."""
+    for made in ("cache", "results", ".headstart", ".snakemake"):
+        shutil.rmtree(again / made)
+    rng = random.Random(1)
+    for _ in range(4):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--cores", "4", "small"],
+            cwd=again,
+            env=os.environ | {"PYTHONPATH": str(again)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(2, 14))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    result = snakemake(again, "small")
+    assert result.returncode == 0, result.stderr
+    assert features_file(again).read_bytes() == features_file(done).read_bytes()
+    assert planned(again, "small") == {}
+
+
+def test_a_pass_that_is_whole_survives_the_end_of_its_job(again: Path) -> None:
+    """Snakemake deletes outputs of unfinished jobs; this one's is a link."""
+    before = features_file(again).stat()
+    shutil.rmtree(again / "results")
+    (link,) = (again / ".headstart" / "features").rglob("*.h5")
+    link.unlink()
+    result = snakemake(again, "small")
+    assert result.returncode == 0, result.stderr
+    assert "is there already" in result.stderr
+    after = features_file(again).stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_two_checkouts_share_one_cache(done: Path, tmp_path: Path) -> None:
+    other = copy_project(tmp_path / "other")
+    (other / "studies" / "theirs.yaml").write_text(
+        STUDY.replace("knn:", "ridge:").split("{layers")[0] + "{}\n"
+    )
+    (other / "cache").symlink_to(done / "cache")
+    before = features_file(done).stat().st_mtime_ns
+    result = snakemake(other, "theirs")
+    assert result.returncode == 0, result.stderr
+    assert "is there already" in result.stderr
+    assert features_file(done).stat().st_mtime_ns == before
+    assert planned(other, "theirs") == {}
+    assert planned(done, "small") == {}
+
+
+def test_parts_are_joined_and_another_number_invalidates_nothing(done: Path, again: Path) -> None:
+    shutil.rmtree(again / "cache" / "features")
+    plan = planned(again, "small", "--config", "parts=3")
+    assert (plan["part"], plan["features"]) == (3, 1)
+    result = snakemake(again, "small", "--config", "parts=3")
+    assert result.returncode == 0, result.stderr
+    for parts in ("parts=1", "parts=2", "parts=3"):
+        assert planned(again, "small", "--config", parts) == {}
+    whole = (again / "cache" / "features").glob("*/*.h5")
+    with features.open(next(whole)) as joined, features.open(features_file(done)) as one:
+        assert joined.parts == 3
+        for name in one.names():
+            np.testing.assert_array_equal(joined.rows_of(name, 0, 999), one.rows_of(name, 0, 999))
+
+
+def test_another_engine_reruns_nothing(again: Path) -> None:
+    assert planned(again, "small", "--config", "engine=tensorflow") == {}
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("engine=torch", "allowed: auto, openvino, tensorflow, jax"),
+        ("parts=0", "wants a whole number from 1 on"),
+        ("cores=4", "unknown key 'cores'; allowed: engine, parts"),
+    ],
+)
+def test_a_wrong_setting_on_the_command_line_is_told(
+    project: Path, setting: str, expected: str
+) -> None:
+    result = snakemake(project, "quickstart", "--config", setting)
+    assert result.returncode == 1
+    assert expected in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_second_snakemake_in_the_same_folder_is_refused(again: Path) -> None:
+    (again / ".headstart").mkdir(exist_ok=True)
+    with FileLock(again / ".headstart" / "lock"):
+        result = snakemake(again, "small", "--forcerun", "report")
+    assert result.returncode == 1
+    assert "another snakemake is at work in this folder" in result.stdout + result.stderr
 
 
 def test_all_studies_are_targets(project: Path) -> None:
