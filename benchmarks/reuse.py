@@ -22,7 +22,7 @@ from table import Row, arguments, compare, show
 from classifiers.fit import fit_head
 from classifiers.spec import HeadSpec
 from features.backbones.build import build_backbone
-from features.backbones.pooled import preprocess, resizer
+from features.backbones.pooled import preprocess
 from features.backbones.registry import ARCHITECTURES
 from features.backbones.spec import BackboneSpec
 from features.datasets import DatasetSpec, identify, prepare
@@ -54,7 +54,10 @@ def live(images: np.ndarray, labels: np.ndarray, spec: BackboneSpec, epochs: int
     for width in WIDTHS:
         backbone = build_backbone(spec, None)
         inputs = keras.Input(images.shape[1:])
-        x = backbone(preprocess(resizer(spec)(inputs), spec.preprocessing), training=False)
+        x = backbone(
+            preprocess(keras.layers.Resizing(*spec.size)(inputs), spec.preprocessing),
+            training=False,
+        )
         x = keras.layers.GlobalAveragePooling2D()(x)
         x = keras.layers.Dense(width, activation="relu")(x)
         model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
@@ -71,7 +74,7 @@ def cached(folder: Path, file: Path, spec: BackboneSpec, epochs: int) -> tuple[f
     prepare(dataset, file, folder / "images.h5")
     fields = feature_spec(dataset, spec)
     features = folder / f"features-{fingerprint(fields)[:8]}.h5"
-    extract(folder / "images.h5", file, fields, None, features)
+    extract(folder / "images.h5", file, fields, None, features, folder / "graphs")
     passed = time.perf_counter()
     settings = {
         "dropout": 0.0,

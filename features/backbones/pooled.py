@@ -8,6 +8,7 @@ from features.backbones.spec import BackboneSpec
 from features.backbones.stages import stages
 from features.cache.layout import SPATIAL
 from features.errors import UserError
+from features.resize import matrices
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +55,7 @@ def pooled_model(
         # Float before the resize, which would round integers.
         x = keras.ops.cast(images, "float32")
         if image_size != spec.size:
-            x = resizer(spec)(x)
+            x = resize_in_graph(x, image_size, spec)
     # A backbone behind other layers would be exported in training mode without this.
     activations = trunk(preprocess(x, spec.preprocessing), training=False)
     if len(names) == 1 and not isinstance(activations, list):
@@ -86,16 +87,25 @@ def layer_names(backbone: keras.Model, spec: BackboneSpec) -> list[str]:
     return names + [SPATIAL + name for name in dict.fromkeys(spatial)]
 
 
-def resizer(spec: BackboneSpec) -> keras.layers.Resizing:
-    """The layer that brings float32 images to the backbone's size."""
-    from keras import layers
+def resize_in_graph(
+    x: keras.KerasTensor, image_size: tuple[int, int], spec: BackboneSpec
+) -> keras.KerasTensor:
+    """Brings images to the backbone's size by matrix products, alike on every engine.
 
-    return layers.Resizing(
-        *spec.size,
-        interpolation=spec.interpolation,
-        crop_to_aspect_ratio=spec.resize == "crop",
-        pad_to_aspect_ratio=spec.resize == "pad",
-    )
+    Args:
+        x: Images, float32 (batch, height, width, 3).
+        image_size: Their height and width.
+        spec: The size to come to, and how.
+
+    Returns:
+        float32 (batch, *size, 3).
+    """
+    from keras import ops
+
+    rows, columns = matrices(image_size, spec.size, spec.interpolation, spec.resize)
+    planes = ops.transpose(x, (0, 3, 1, 2))
+    planes = ops.matmul(ops.matmul(rows, planes), columns.T)
+    return ops.transpose(planes, (0, 2, 3, 1))
 
 
 def preprocess(x: keras.KerasTensor, mode: str) -> keras.KerasTensor:

@@ -201,6 +201,10 @@ class FeatureFile:
             raise UserError(f"{self.path}: /{name} has lost its checksums; {DAMAGED}")
         return [int(block) for block in np.flatnonzero((right != expected).any(axis=1))]
 
+    def blocks(self, name: str) -> int:
+        """How many blocks a dataset has."""
+        return blocks(self.shape(name)[0])
+
     def finished(self, name: str) -> Array:
         """Which blocks of a dataset are written, bool (blocks,); all of a whole file's."""
         written: Array = np.any(self._dataset(f"checksums/{name}"), axis=1)

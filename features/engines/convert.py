@@ -60,10 +60,11 @@ def converted(graph: Graph, graphs: Path) -> Converted:
 def _read(folder: Path, graph: Graph) -> Converted | None:
     try:
         described = json.loads((folder / "graph.json").read_text())
-    except (OSError, ValueError):
+        damaged = damaged_files(folder)
+    except (OSError, ValueError, KeyError):
         return None
-    sizes = {name: (folder / name).stat().st_size for name in described["bytes"]}
-    if sizes != described["bytes"]:
+    if damaged:
+        LOG.info(f"{folder} is damaged, and converted anew")
         return None
     weights = graph.imagenet_file
     if (
@@ -75,6 +76,16 @@ def _read(folder: Path, graph: Graph) -> Converted | None:
         return None
     layers = {name: tuple(shape) for name, shape in described["layers"].items()}
     return folder, layers, described["facts"]
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """The names of a converted graph's files that are not as they were written."""
+    digests = json.loads((folder / "graph.json").read_text())["sha256"]
+    return [
+        name
+        for name, digest in digests.items()
+        if not (folder / name).exists() or file_digest(folder / name) != digest
+    ]
 
 
 def _convert_elsewhere(graph: Graph, folder: Path) -> None:
@@ -130,7 +141,7 @@ def convert(graph: Graph, folder: Path) -> None:
         described = {
             "layers": built.layers,
             "facts": built.facts,
-            "bytes": {name: (folder / name).stat().st_size for name in ("model.xml", "model.bin")},
+            "sha256": {name: file_digest(folder / name) for name in ("model.xml", "model.bin")},
         }
         (folder / "graph.json").write_text(json.dumps(described))
 

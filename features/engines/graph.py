@@ -49,17 +49,22 @@ class Graph:
 
     def fingerprint(self) -> str:
         """What the graph is known by: all that decides it, and what converts it."""
-        fields = asdict(self.backbone)
-        for decides_nothing_here in ("views", "dtype", "precision"):
-            del fields[decides_nothing_here]
         return fingerprint(
             {
-                "backbone": fields,
+                "backbone": graph_fields(self.backbone),
                 "image_size": self.image_size,
                 "extractor": self.extractor,
                 "versions": {k: v for k, v in versions().items() if k in CONVERTERS},
             }
         )
+
+
+def graph_fields(backbone: BackboneSpec) -> dict[str, Any]:
+    """What of a backbone's spec decides its graph."""
+    fields = asdict(backbone)
+    for decides_nothing_here in ("views", "dtype", "precision"):
+        del fields[decides_nothing_here]
+    return fields
 
 
 CONVERTERS = ("keras", "openvino", "tensorflow", "tensorflow-cpu")

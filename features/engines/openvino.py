@@ -11,9 +11,10 @@ from features.engines import Engine, Prepared
 from features.engines.convert import converted
 from features.engines.graph import Graph, fill
 
-SMALL_IMAGE = 128 * 128
-"""Up to so many pixels at the backbone's input a batch is 8 images, beyond 4: what a core's caches
-like (benchmarks/pass.py)."""
+SMALL_IMAGE = 96 * 96
+SMALL_BATCH, BATCH = 16, 2
+"""Images a batch, up to so many pixels at the backbone's input and beyond: what a core's caches
+like."""
 
 
 def prepare_openvino(graph: Graph, graphs: Path, threads: int) -> Prepared:
@@ -47,7 +48,7 @@ def _compile(file: Path, graph: Graph, outputs: list[int], threads: int) -> Engi
         ends = [opset.convert(end, "f16").output(0) for end in ends]
     model = ov.Model(ends, model.get_parameters(), "features")
     height, width = graph.backbone.size
-    batch = 8 if height * width <= SMALL_IMAGE else 4
+    batch = SMALL_BATCH if height * width <= SMALL_IMAGE else BATCH
     model.reshape([batch, *graph.input_shape])
     # Said explicitly: left alone, OpenVINO takes bfloat16 where the processor has it.
     fast = graph.backbone.precision == "fast"

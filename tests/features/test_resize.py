@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.resize import resize
+from features.resize import matrices, resize
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 MODES = ("stretch", "crop", "pad")
@@ -80,3 +80,20 @@ def test_an_image_of_the_right_size_stays_as_it_is() -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     for interpolation in INTERPOLATIONS:
         np.testing.assert_array_equal(resize(image, (20, 30), interpolation, "stretch"), image)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=sides,
+    width=sides,
+    size=st.tuples(sides, sides),
+    interpolation=st.sampled_from(INTERPOLATIONS),
+    mode=st.sampled_from(MODES),
+)
+def test_the_products_are_the_resize(
+    height: int, width: int, size: tuple[int, int], interpolation: str, mode: str
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.float32)
+    rows, columns = matrices((height, width), size, interpolation, mode)
+    by_products = np.einsum("ah,hwc,bw->abc", rows, image, columns, optimize=True)
+    np.testing.assert_allclose(by_products, resize(image, size, interpolation, mode), atol=2e-3)
