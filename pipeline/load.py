@@ -18,8 +18,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for key, (written, _) in zip(keys, node.value, strict=True):
+    # What `<<: *other` brings may be written over.
+    written_out = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+    keys = [loader.construct_object(key) for key in written_out]
+    for key, written in zip(keys, written_out, strict=True):
         if keys.count(key) > 1:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the name {key!r} is used twice", written.start_mark

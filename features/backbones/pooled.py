@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from features.backbones.spec import BackboneSpec
 from features.backbones.stages import stages
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 TORCH_MEAN = (0.485, 0.456, 0.406)
 TORCH_DEVIATION = (0.229, 0.224, 0.225)
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+
+GREY = 128.0
 
 
 def pooled_model(
@@ -103,10 +108,18 @@ def resize_in_graph(
     from keras import ops
 
     rows, columns = matrices(image_size, spec.size, spec.interpolation, spec.resize)
+    # Three things for bfloat16, which keeps eight bits. About grey, and not about black: the pixels
+    # themselves it has exactly, and what it rounds is smaller. Linear weights are whole multiples
+    # of 1 / (2 size): as these whole numbers it has most of them exactly. And of grey itself the
+    # products would make this, which is less where there is padding:
+    grey = GREY * np.outer(rows.sum(axis=1), columns.sum(axis=1))[:, :, None]
+    high, wide = (
+        2 * new // math.gcd(old, new) for old, new in zip(image_size, spec.size, strict=True)
+    )
     # With the matrix on the right in both, each is one large product.
-    planes = ops.matmul(ops.transpose(x, (0, 3, 2, 1)), rows.T)
-    planes = ops.matmul(ops.transpose(planes, (0, 1, 3, 2)), columns.T)
-    return ops.transpose(planes, (0, 2, 3, 1))
+    planes = ops.matmul(ops.transpose(x - GREY, (0, 3, 2, 1)), high * rows.T)
+    planes = ops.matmul(ops.transpose(planes, (0, 1, 3, 2)), wide * columns.T)
+    return ops.transpose(planes, (0, 2, 3, 1)) * (1 / (high * wide)) + grey
 
 
 def preprocess(x: keras.KerasTensor, mode: str) -> keras.KerasTensor:

@@ -5,7 +5,9 @@
     jax         a GPU or TPU
 
 They agree with TensorFlow in float32: in float32 to a relative error of `FLOAT32_TOLERANCE`, in
-bfloat16 of `BFLOAT16_TOLERANCE` (Frobenius norm of a layer's difference by that of the layer).
+bfloat16 of `BFLOAT16_TOLERANCE` (Frobenius norm of a layer's difference by that of the layer; the
+networks of the tests). A trained network can be further from it in bfloat16: MobileNetV2 0.35 at 96
+with ImageNet weights by 2 to 5 % in its stages and by 16 % in its last layer, on CIFAR-10.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def flatten(fields: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, s
         full = f"{above} · {name}" if above else name
         if isinstance(content, Mapping) and content:
             yield from flatten(content, full)
-        elif name.endswith("_bytes"):
+        elif name.endswith("_bytes") and isinstance(content, int | float | None):
             yield full.removesuffix("_bytes"), size(content)
         else:
             yield full, value(content)

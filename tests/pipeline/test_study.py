@@ -211,3 +211,16 @@ def test_the_schema_refuses_what_the_definition_refuses() -> None:
     for wrong in ({"head": 1}, {"dataset": {"source": "mnist"}}, {"heads": {"knn": {"kk": 1}}}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(body | wrong, json_schema())
+
+
+def test_settings_may_be_shared_by_an_anchor_and_written_over(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "dataset: {source: digits}\n"
+        "backbones:\n"
+        "  fast: &shared {architecture: Embedded, size: 40, views: [identity]}\n"
+        "  exact: {<<: *shared, precision: exact, size: 48}\n"
+        "heads: {logistic: {}}\n"
+    )
+    exact = load_study(file).backbones["exact"]
+    assert (exact.precision, exact.size, exact.views) == ("exact", 48, ["identity"])
