@@ -10,7 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("headstart", "keras", "tensorflow", "tensorflow-cpu", "numpy", "h5py", "scikit-learn")
+PACKAGES = (
+    "headstart",
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "openvino",
+    "numpy",
+    "h5py",
+    "scikit-learn",
+)
 
 
 def environment() -> dict[str, Any]:

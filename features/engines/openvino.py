@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
@@ -13,16 +12,15 @@ import numpy as np
 from features.engines import Engine, Prepared
 from features.engines.convert import converted
 from features.engines.graph import Graph, fill
+from features.engines.rewrite import rewrite
 
 if TYPE_CHECKING:
     import openvino as ov
 
 SMALL_IMAGE = 96 * 96
-SMALL_BATCH, BATCH = 16, 2
+SMALL_BATCH, BATCH = 16, 4
 """Images a batch, up to so many pixels at the backbone's input and beyond: what a core's caches
 like."""
-
-LARGEST_SQUARE = 16
 
 
 def prepare_openvino(graph: Graph, graphs: Path, threads: int) -> Prepared:
@@ -58,9 +56,9 @@ def _compile(file: Path, graph: Graph, outputs: list[int], threads: int) -> Engi
     fast = graph.backbone.precision == "fast"
     capable = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     precision = "bf16" if fast and capable else "f32"
-    ends = [model.get_results()[i].input_value(0) for i in outputs]
     if precision == "bf16":
-        ends = [_pooled_in_two_steps(end) for end in ends]
+        model = rewrite(model)
+    ends = [model.get_results()[i].input_value(0) for i in outputs]
     if graph.backbone.dtype == "float16":
         ends = [opset.convert(end, "f16").output(0) for end in ends]
     model = ov.Model(ends, model.get_parameters(), "features")
@@ -102,31 +100,3 @@ def _compile(file: Path, graph: Graph, outputs: list[int], threads: int) -> Engi
                 request.wait()
 
     return Engine("bfloat16" if precision == "bf16" else "float32", "CPU", batch, run)
-
-
-def _pooled_in_two_steps(end: ov.Output) -> ov.Output:
-    """Averages a layer over small squares by a convolution first, and then over what these give.
-
-    OpenVINO computes what stands between the last convolution and an output in float32: the layer
-    is written out in float32 for its mean alone, which cost MobileNetV2 at 224 a seventh of its
-    time. The squares' sides are powers of two, whose inverses bfloat16 has exactly.
-    """
-    from openvino import opset15 as opset
-
-    mean = end.get_node()
-    if mean.get_type_name() != "ReduceMean":
-        return end
-    layer = mean.input(0).get_source_output()
-    shape = list(layer.get_shape())
-    if len(shape) != 4:
-        return end
-    channels, height, width = shape[1:]
-    side = math.gcd(height, width, LARGEST_SQUARE)
-    axes = mean.input_value(1).get_node().data.tolist()
-    if side == 1 or sorted(axes) != [2, 3]:
-        return end
-    weights = np.full((channels, 1, 1, side, side), 1 / side**2, np.float32)
-    squares = opset.group_convolution(
-        layer, opset.constant(weights), [side, side], [0, 0], [0, 0], [1, 1]
-    )
-    return opset.reduce_mean(squares, opset.constant([2, 3]), False).output(0)
