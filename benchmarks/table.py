@@ -66,7 +66,7 @@ def show(rows: Sequence[Row], file: Path | None) -> None:
         name, figure = row.peer
         print(
             f"| {row.case} | {row.ours:.1f} {row.unit} | {name}: {figure:.1f} {row.unit} "
-            f"| {row.ratio:.1f} | {row.spread[0]:.1f} to {row.spread[1]:.1f} | {row.repeats} |"
+            f"| {row.ratio:.2f} | {row.spread[0]:.2f} to {row.spread[1]:.2f} | {row.repeats} |"
         )
     if file:
         file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
