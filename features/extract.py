@@ -178,7 +178,13 @@ def _loader(images: Images, backbone: BackboneSpec, in_graph: bool) -> Load:
             seen = own_size(views, split, first, min(first + few, stop))
             for kept, shown in zip(small, seen, strict=True):
                 kept += [
-                    resize(image, backbone.size, backbone.interpolation, backbone.resize)
+                    resize(
+                        image,
+                        backbone.size,
+                        backbone.interpolation,
+                        backbone.resize,
+                        backbone.antialias,
+                    )
                     for image in shown
                 ]
         return [np.stack(kept) for kept in small]

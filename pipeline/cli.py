@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("headstart", description="Looks after Headstart's files.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    preset = commands.add_parser("preset", help="download a preset of KerasHub into a folder")
+    preset.add_argument("name", help="such as dinov2_small, or hf://USER/MODEL")
+    preset.add_argument("folder", type=Path, help="what a study names under `weights`")
+    preset.set_defaults(run=lambda options: _preset(options.name, options.folder))
+
     cache = commands.add_parser("cache", help="list, verify, compare and remove cached files")
     cache.add_argument("--folder", type=Path, default=CACHE, help="the cache (default: ./cache)")
     tasks = cache.add_subparsers(required=True, metavar="TASK")
@@ -61,6 +67,17 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     return parser
+
+
+def _preset(name: str, folder: Path) -> int:
+    if folder.exists():
+        raise UserError(f"{folder} is there already")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from features.backbones.hub import fetch_preset
+
+    fetch_preset(name, folder)
+    print(f"the preset {name} is in {folder}: in a study, `weights: {folder}`")
+    return 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from features.backbones.preset import preset_digest
 from features.backbones.registry import ARCHITECTURES, imagenet_file
 from features.backbones.spec import BackboneSpec
 from features.cache.join import part_file, parts_of
@@ -229,25 +230,27 @@ def _plan_features(
         identity = "random"
     elif backbone.weights not in (None, "imagenet"):
         weights = Path(str(backbone.weights))
-        identity = remembered_hash(weights, MEMO)
+        preset = backbone.architecture == "hub"
+        identity = preset_digest(weights, MEMO) if preset else remembered_hash(weights, MEMO)
     elif backbone.architecture == "Embedded":
         identity = "embedded"
     else:
         imagenet = imagenet_file(backbone.architecture, backbone.height_width, backbone.alpha)
         identity = f"imagenet:{imagenet}"
-    own = backbone.preprocessing == "own"
+    # A preset's graph scales the pixels itself.
+    known = ARCHITECTURES.get(backbone.architecture)
+    own = known.preprocessing if known else "raw"
     spec = BackboneSpec(
         architecture=backbone.architecture,
         alpha=backbone.alpha,
         size=backbone.height_width,
         resize=backbone.resize,
         interpolation=backbone.interpolation,
-        preprocessing=(
-            ARCHITECTURES[backbone.architecture].preprocessing if own else backbone.preprocessing
-        ),
+        preprocessing=own if backbone.preprocessing == "own" else backbone.preprocessing,
         weights=identity,
         views=tuple(backbone.views),
         spatial=tuple(backbone.spatial),
+        antialias=backbone.antialias,
         dtype=backbone.dtype,
         precision=backbone.precision,
     )

@@ -20,8 +20,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from classifiers.heads import DEFAULTS
+from features.backbones.preset import is_preset, read_preset
 from features.backbones.registry import ARCHITECTURES
+from features.errors import UserError
 from features.views import VIEW_PATTERN, is_view
+
+WHOLE = {"local": "a .keras file", "hub": "the folder of a KerasHub preset"}
+"""Architectures that are not registered, and the weights that each wants."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -62,16 +67,30 @@ class Section(BaseModel):
 
 def existing(path: str) -> str:
     """Fills environment variables and `~` into a path, which must then exist."""
-    filled = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
-    unset = re.search(r"\$\{?(\w+)", filled)
+    found = filled(path)
+    unset = re.search(r"\$\{?(\w+)", found)
     if unset:
         raise wrong(
             f"{path}: the environment variable {unset.group(1)} is not set; "
             f"set it, as in: export {unset.group(1)}=/path/to/it"
         )
-    if not Path(filled).exists():
-        raise wrong(f"{filled}: no such file or folder")
-    return filled
+    if not Path(found).exists():
+        raise wrong(f"{found}: no such file or folder")
+    return found
+
+
+def filled(path: str) -> str:
+    """Fills environment variables and `~` into a path, as far as they are set."""
+    return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111
+
+
+def architecture_of(weights: Any) -> str | None:
+    """What stands under `architecture` where the weights are a whole backbone; else None."""
+    if not isinstance(weights, str):
+        return None
+    if weights.endswith(".keras"):
+        return "local"
+    return "hub" if is_preset(Path(filled(weights))) else None
 
 
 class Dataset(Section):
@@ -155,6 +174,7 @@ class Backbone(Section):
         "stretch", description="Stretch to the size, or keep the aspect ratio by padding/cropping."
     )
     interpolation: Literal["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"] = "bilinear"
+    antialias: bool = Field(False, description="Smooth what the resize makes smaller.")
     preprocessing: Literal["own", "tf", "torch", "caffe", "unit", "raw"] = Field(
         "own",
         description="What is done to pixels after the resize; `own` is what the weights want.",
@@ -162,7 +182,7 @@ class Backbone(Section):
     weights: str | None = Field(
         None,
         description="imagenet (default), random, or a file: .h5, .weights.h5, or a whole .keras "
-        "model, which then is the backbone.",
+        "model or the folder of a KerasHub preset, which then is the backbone.",
     )
     views: Annotated[list[View], Field(min_length=1)] = ["identity", "mirror"]
     spatial: list[str] = Field(
@@ -174,10 +194,28 @@ class Backbone(Section):
         description="Computed in bfloat16 where the hardware has it, or in float32 everywhere.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, body: Any) -> Any:
+        """What a study leaves open of a preset's images, the preset says."""
+        if not isinstance(body, dict) or architecture_of(body.get("weights")) != "hub":
+            return body
+        try:
+            preset = read_preset(Path(filled(body["weights"])))
+        except UserError as error:
+            raise wrong(str(error)) from error
+        says = {
+            "size": list(preset.size),
+            "resize": preset.resize,
+            "interpolation": preset.interpolation,
+            "antialias": preset.antialias,
+        }
+        return {**says, **body}
+
     @field_validator("architecture")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in (*ARCHITECTURES, "local"):
+        if name not in (*ARCHITECTURES, *WHOLE):
             raise wrong(f"no backbone {name!r}; allowed: {one_of(ARCHITECTURES)}")
         return name
 
@@ -187,10 +225,10 @@ class Backbone(Section):
         if weights in (None, "imagenet", "random"):
             return weights
         path = existing(weights)
-        if not path.endswith((".h5", ".keras")):
+        if not (path.endswith((".h5", ".keras")) or is_preset(Path(path))):
             raise wrong(
-                f"{path}: weights are imagenet, random, or a file that ends in .h5, .weights.h5 "
-                "or .keras"
+                f"{path}: weights are imagenet, random, a file that ends in .h5, .weights.h5 or "
+                ".keras, or a folder that holds a preset of KerasHub"
             )
         return path
 
@@ -214,14 +252,20 @@ class Backbone(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        whole_model = bool(self.weights and self.weights.endswith(".keras"))
-        if whole_model != (self.architecture == "local"):
+        whole = architecture_of(self.weights)
+        if whole and whole != self.architecture:
+            raise wrong(f"{self.weights} is its own architecture: leave `architecture` out")
+        if self.architecture in WHOLE and not whole:
             raise wrong(
-                "a whole .keras model is its own architecture: leave `architecture` out"
-                if whole_model
-                else "architecture local wants `weights`: a .keras file"
+                f"architecture {self.architecture} wants `weights`: {WHOLE[self.architecture]}"
             )
-        if whole_model:
+        if whole == "hub":
+            own = {"preprocessing": "own", "alpha": 1.0}
+            for field, default in own.items():
+                if getattr(self, field) != default:
+                    raise wrong(f"a preset has its own {field}: leave it out")
+            return self
+        if whole:
             if self.size is None:
                 raise wrong("a .keras model wants `size`, the side in pixels that it takes")
             if self.preprocessing == "own":
@@ -377,11 +421,9 @@ class Study(Section):
             seen[name.lower()] = name
             if settings is None or isinstance(settings, dict):
                 settings = dict(settings or {})
-                weights = settings.get("weights")
-                if isinstance(weights, str) and weights.endswith(".keras"):
-                    settings.setdefault(key, "local")
-                what = settings.setdefault(key, name)
-                if what not in known and what != "local":
+                whole = architecture_of(settings.get("weights")) if key == "architecture" else None
+                what = settings.setdefault(key, whole or name)
+                if what not in known and what not in WHOLE:
                     raise wrong(f"{name}: no {key} {what!r}; allowed: {one_of(known)}")
             filled[name] = settings
         return filled

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from features.backbones.hub import build_preset
 from features.backbones.registry import ARCHITECTURES
 from features.backbones.spec import BackboneSpec
 from features.errors import UserError
@@ -28,7 +29,8 @@ def build_backbone(spec: BackboneSpec, weights: Path | None) -> keras.Model:
     Args:
         spec: What to build.
         weights: A local weights file (`.h5`, `.weights.h5`) or, for the architecture "local", a
-            whole model (`.keras`). None where the spec names weights that need no file.
+            whole model (`.keras`); for "hub", the folder of a preset. None where the spec names
+            weights that need no file.
 
     Returns:
         A frozen model from float32 images (batch, height, width, 3), preprocessed, to the last
@@ -44,6 +46,9 @@ def build_backbone(spec: BackboneSpec, weights: Path | None) -> keras.Model:
     if spec.architecture == "local":
         assert weights is not None
         model = _local_model(weights, spec.size)
+    elif spec.architecture == "hub":
+        assert weights is not None
+        model = build_preset(weights, spec.size)
     else:
         keras.utils.set_random_seed(RANDOM_SEED)
         model = _architecture(spec)

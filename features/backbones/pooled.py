@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from features.backbones.hub import CLASS_TOKEN
 from features.backbones.spec import BackboneSpec
 from features.backbones.stages import stages
 from features.cache.layout import SPATIAL
@@ -22,6 +23,10 @@ TORCH_DEVIATION = (0.229, 0.224, 0.225)
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 GREY = 128.0
+
+BAND = 64
+"""Pixels of a side, of which a resized pixel needs only a few, that are worth a product of their
+own."""
 
 
 def pooled_model(
@@ -77,7 +82,9 @@ def pooled_model(
 def layer_names(backbone: keras.Model, spec: BackboneSpec) -> list[str]:
     """The names of the layers that are kept of a backbone; see `pooled_model`."""
     names = stages(backbone)
-    spatial = [names[-1] if name == "last" else name for name in spec.spatial]
+    # A class token is nothing to keep unpooled; the patches' tokens beside it are.
+    last = names[-1].removesuffix(CLASS_TOKEN)
+    spatial = [last if name == "last" else name for name in spec.spatial]
     known = {
         operation.name
         for operation in backbone.operations
@@ -107,7 +114,7 @@ def resize_in_graph(
     """
     from keras import ops
 
-    rows, columns = matrices(image_size, spec.size, spec.interpolation, spec.resize)
+    rows, columns = matrices(image_size, spec.size, spec.interpolation, spec.resize, spec.antialias)
     # Three things for bfloat16, which keeps eight bits. About grey, and not about black: the pixels
     # themselves it has exactly, and what it rounds is smaller. Linear weights are whole multiples
     # of 1 / (2 size): as these whole numbers it has most of them exactly. And of grey itself the
@@ -117,9 +124,21 @@ def resize_in_graph(
         2 * new // math.gcd(old, new) for old, new in zip(image_size, spec.size, strict=True)
     )
     # With the matrix on the right in both, each is one large product.
-    planes = ops.matmul(ops.transpose(x - GREY, (0, 3, 2, 1)), high * rows.T)
-    planes = ops.matmul(ops.transpose(planes, (0, 1, 3, 2)), wide * columns.T)
+    planes = _banded(ops.transpose(x - GREY, (0, 3, 2, 1)), high * rows.T)
+    planes = _banded(ops.transpose(planes, (0, 1, 3, 2)), wide * columns.T)
     return ops.transpose(planes, (0, 2, 3, 1)) * (1 / (high * wide)) + grey
+
+
+def _banded(x: keras.KerasTensor, matrix: np.ndarray) -> keras.KerasTensor:
+    """`x @ matrix`, without most of the zeros where a matrix that resizes is large."""
+    from keras import ops
+
+    products = []
+    for columns in np.array_split(matrix, max(1, len(matrix) // BAND), axis=1):
+        used = np.flatnonzero(columns.any(axis=1))
+        band = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
+        products.append(ops.matmul(x[..., band], columns[band]))
+    return products[0] if len(products) == 1 else ops.concatenate(products, axis=-1)
 
 
 def preprocess(x: keras.KerasTensor, mode: str) -> keras.KerasTensor:
@@ -141,9 +160,9 @@ def preprocess(x: keras.KerasTensor, mode: str) -> keras.KerasTensor:
         offset = [-m / d for m, d in zip(TORCH_MEAN, TORCH_DEVIATION, strict=True)]
         return layers.Rescaling(scale, offset=offset)(x)
     if mode == "caffe":
-        return layers.Rescaling(1.0, offset=[-mean for mean in CAFFE_MEAN_BGR])(
-            ops.flip(x, axis=-1)
-        )
+        # Taken, and not flipped: OpenVINO then turns the first convolution's weights instead.
+        blue_first = ops.take(x, [2, 1, 0], axis=-1)
+        return layers.Rescaling(1.0, offset=[-mean for mean in CAFFE_MEAN_BGR])(blue_first)
     if mode == "unit":
         return layers.Rescaling(1 / 255)(x)
     return x

@@ -28,6 +28,8 @@ DOWNSAMPLING = 1.5
 def stages(backbone: keras.Model) -> list[str]:
     """Names the layers that stand for a backbone's stages, by depth.
 
+    A backbone of several outputs says so itself: they are its stages.
+
     Only layers through which every path runs count: the outputs of blocks, never a branch within
     one. Of these, each resolution gives its widest layer (the last of them, thus after its
     activation), and each narrower peak of width between two bottlenecks gives one more: in an
@@ -40,11 +42,13 @@ def stages(backbone: keras.Model) -> list[str]:
     2022, "Head2Toe: utilizing intermediate representations for better transfer learning".
 
     Args:
-        backbone: A functional model whose output is spatial, (batch, height, width, channels).
+        backbone: A functional model whose outputs are spatial, (batch, height, width, channels).
 
     Returns:
         Names of operations of `backbone`.
     """
+    if len(backbone.outputs) > 1:
+        return [output._keras_history.operation.name for output in backbone.outputs]
     chain = _with_skipped(backbone, [o for o in _articulations(backbone) if _is_feature(o)])
     last = chain[-1][0]
     # What comes before the first convolution is preprocessing.

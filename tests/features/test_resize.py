@@ -19,12 +19,15 @@ TOLERANCE = {name: 0.0 if name == "nearest" else 1e-3 for name in INTERPOLATIONS
 """In grey levels, of 255. "nearest" picks pixels, so that any difference is another pixel."""
 
 
-def by_keras(image: np.ndarray, size: tuple[int, int], interpolation: str, mode: str) -> np.ndarray:
+def by_keras(
+    image: np.ndarray, size: tuple[int, int], interpolation: str, mode: str, antialias: bool = False
+) -> np.ndarray:
     layer = keras.layers.Resizing(
         *size,
         interpolation=interpolation,
         crop_to_aspect_ratio=mode == "crop",
         pad_to_aspect_ratio=mode == "pad",
+        antialias=antialias,
     )
     return np.asarray(layer(image.astype(np.float32)[None]))[0]
 
@@ -36,16 +39,23 @@ def by_keras(image: np.ndarray, size: tuple[int, int], interpolation: str, mode:
     size=st.tuples(sides, sides),
     interpolation=st.sampled_from(INTERPOLATIONS),
     mode=st.sampled_from(MODES),
+    antialias=st.booleans(),
     seed=st.integers(0, 9),
 )
 def test_it_is_what_keras_gives(
-    height: int, width: int, size: tuple[int, int], interpolation: str, mode: str, seed: int
+    height: int,
+    width: int,
+    size: tuple[int, int],
+    interpolation: str,
+    mode: str,
+    antialias: bool,
+    seed: int,
 ) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    ours = resize(image, size, interpolation, mode)
+    ours = resize(image, size, interpolation, mode, antialias)
     assert ours.dtype == np.float32
     assert ours.shape == (*size, 3)
-    theirs = by_keras(image, size, interpolation, mode)
+    theirs = by_keras(image, size, interpolation, mode, antialias)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE[interpolation])
 
 
@@ -89,11 +99,13 @@ def test_an_image_of_the_right_size_stays_as_it_is() -> None:
     size=st.tuples(sides, sides),
     interpolation=st.sampled_from(INTERPOLATIONS),
     mode=st.sampled_from(MODES),
+    antialias=st.booleans(),
 )
 def test_the_products_are_the_resize(
-    height: int, width: int, size: tuple[int, int], interpolation: str, mode: str
+    height: int, width: int, size: tuple[int, int], interpolation: str, mode: str, antialias: bool
 ) -> None:
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.float32)
-    rows, columns = matrices((height, width), size, interpolation, mode)
+    rows, columns = matrices((height, width), size, interpolation, mode, antialias)
     by_products = np.einsum("ah,hwc,bw->abc", rows, image, columns, optimize=True)
-    np.testing.assert_allclose(by_products, resize(image, size, interpolation, mode), atol=2e-3)
+    one_by_one = resize(image, size, interpolation, mode, antialias)
+    np.testing.assert_allclose(by_products, one_by_one, atol=2e-3)

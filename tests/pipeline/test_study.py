@@ -224,3 +224,59 @@ def test_settings_may_be_shared_by_an_anchor_and_written_over(tmp_path: Path) ->
     )
     exact = load_study(file).backbones["exact"]
     assert (exact.precision, exact.size, exact.views) == ("exact", 48, ["identity"])
+
+
+def preset_in(folder: Path, **converter: object) -> Path:
+    """The two files of a KerasHub preset that a study is laid out by."""
+    folder.mkdir()
+    backbone = {"config": {"image_shape": [224, 224, 3], "patch_size": 14}}
+    (folder / "config.json").write_text(json.dumps(backbone))
+    says = {"image_size": [224, 224], "scale": 0.01, "offset": -1.0, **converter}
+    (folder / "image_converter.json").write_text(json.dumps({"config": says}))
+    return folder
+
+
+def test_a_preset_says_what_the_study_leaves_open(tmp_path: Path) -> None:
+    folder = preset_in(tmp_path / "vit", interpolation="bicubic", antialias=True)
+    text = f"{{a: {{weights: {folder}}}, b: {{weights: {folder}, size: 98, resize: pad}}}}"
+    study = load_study(write(tmp_path, GOOD.replace("{Embedded: {}}", text)))
+    a, b = study.backbones.values()
+    assert (a.architecture, a.height_width, a.resize) == ("hub", (224, 224), "crop")
+    assert (a.interpolation, a.antialias) == ("bicubic", True)
+    assert (b.height_width, b.resize, b.interpolation) == ((98, 98), "pad", "bicubic")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("preprocessing: tf", "a preset has its own preprocessing: leave it out"),
+        ("alpha: 0.5", "a preset has its own alpha: leave it out"),
+        ("architecture: VGG16", "is its own architecture: leave `architecture` out"),
+    ],
+)
+def test_what_a_preset_has_of_its_own_is_refused(
+    tmp_path: Path, settings: str, expected: str
+) -> None:
+    folder = preset_in(tmp_path / "vit")
+    text = f"{{a: {{weights: {folder}, {settings}}}}}"
+    assert expected in refusal(tmp_path, GOOD.replace("{Embedded: {}}", text))
+
+
+def test_a_preset_without_its_converter_is_told_how_to_get_one(tmp_path: Path) -> None:
+    folder = preset_in(tmp_path / "vit")
+    (folder / "image_converter.json").unlink()
+    text = f"{{a: {{weights: {folder}}}}}"
+    message = refusal(tmp_path, GOOD.replace("{Embedded: {}}", text))
+    assert "no image_converter.json" in message
+    assert "headstart preset NAME FOLDER" in message
+
+
+def test_hub_alone_is_no_backbone(tmp_path: Path) -> None:
+    message = refusal(tmp_path, GOOD.replace("{Embedded: {}}", "{hub: {}}"))
+    assert "architecture hub wants `weights`: the folder of a KerasHub preset" in message
+
+
+def test_a_folder_of_something_else_is_no_weights(tmp_path: Path) -> None:
+    text = f"{{VGG16: {{weights: {tmp_path}}}}}"
+    message = refusal(tmp_path, GOOD.replace("{Embedded: {}}", text))
+    assert "or a folder that holds a preset of KerasHub" in message
