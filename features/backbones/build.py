@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 EMBEDDED_WEIGHTS = Path(__file__).parent.parent / "embedded" / "embedded.weights.h5"
 RANDOM_SEED = 0
 
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
 
 def build_backbone(spec: BackboneSpec, weights: Path | None) -> keras.Model:
     """Builds a backbone without its top.
@@ -55,6 +57,8 @@ def build_backbone(spec: BackboneSpec, weights: Path | None) -> keras.Model:
         file = EMBEDDED_WEIGHTS if spec.weights == "embedded" else weights
         if file is not None:
             _load_weights(model, file, spec.architecture)
+            if ARCHITECTURES[spec.architecture].module == "efficientnet":
+                _normalize_by_deviation(model)
     # Every layer, and not the call alone: `training=False` does not hold BatchNormalization in
     # inference mode once an outer model trains.
     model.trainable = False
@@ -111,6 +115,21 @@ def _load_weights(model: keras.Model, file: Path, architecture: str) -> None:
             f"{wrong}: of its {stored.total()} tensors {(stored & wanted).total()} found a place "
             f"in the backbone, which has {wanted.total()}"
         )
+
+
+def _normalize_by_deviation(model: keras.Model) -> None:
+    """Squares the variances of ImageNet's EfficientNets, which are standard deviations.
+
+    With `weights="imagenet"` Keras makes up for it by a layer that a local file's model lacks; see
+    the source of `keras.applications.efficientnet.EfficientNet`, and TensorFlow's issue 49930.
+    """
+    import keras
+
+    (layer,) = (one for one in model.layers if isinstance(one, keras.layers.Normalization))
+    variance = layer.adapt_variance.numpy()
+    if np.allclose(variance, IMAGENET_DEVIATION, atol=1e-4):
+        layer.adapt_variance.assign(variance**2)
+        layer.finalize_state()
 
 
 def _stored_tensors(file: Path) -> Counter[bytes]:

@@ -39,6 +39,27 @@ def test_local_weights_are_loaded(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_imagenets_efficientnet_from_a_local_file_is_as_keras_has_it(tmp_path: Path) -> None:
+    """Its file has standard deviations for variances, which Keras makes up for by a layer."""
+    deviation = np.array([0.229, 0.224, 0.225], np.float32)
+    spec = replace(MOBILENET, architecture="EfficientNetB0", alpha=1.0, preprocessing="raw")
+    keras.utils.clear_session()
+    source = keras.applications.EfficientNetB0(
+        include_top=False, weights=None, input_shape=(32, 32, 3)
+    )
+    normalization = source.get_layer("normalization")
+    normalization.adapt_mean.assign([0.485, 0.456, 0.406])
+    normalization.adapt_variance.assign(deviation)
+    normalization.finalize_state()
+    source.save_weights(tmp_path / "b0.weights.h5")
+
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    scaled = keras.Model(source.input, normalization.output)(pixels) / np.sqrt(deviation)
+    rest = keras.Model(source.get_layer("stem_conv_pad").input, source.output)
+    ours = build_backbone(spec, tmp_path / "b0.weights.h5")(pixels)
+    np.testing.assert_allclose(ours, rest(scaled), rtol=1e-3, atol=1e-6)
+
+
 def test_random_weights_are_the_same_every_time() -> None:
     one, other = (build_backbone(replace(MOBILENET, weights="random"), None) for _ in range(2))
     for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
