@@ -78,13 +78,13 @@ def measure(case: dict[str, Any], repeats: int, seconds: float) -> list[Row]:
             print(f"{name}: {who} {contestant.problem}", file=sys.stderr)
         else:
             running[who] = contestant
-    # So many that what a pass begins and ends with does not count for more than it does in a pass.
-    warm = min(running["engine"].seconds(256) for _ in range(2))
-    images = round(256 * seconds / warm / 32) * 32
+    # To each so many images that it is busy for as long as the others, and that what a pass begins
+    # and ends with does not count for more than it does in a pass.
+    images = {who: images_in(seconds, contestant) for who, contestant in running.items()}
     taken: dict[str, list[float]] = {who: [] for who in running}
     for _ in range(repeats):
         for who, contestant in running.items():
-            taken[who].append(images / contestant.seconds(images))
+            taken[who].append(images[who] / contestant.seconds(images[who]))
     for contestant in running.values():
         contestant.stop()
     rows = []
@@ -97,6 +97,14 @@ def measure(case: dict[str, Any], repeats: int, seconds: float) -> list[Row]:
     for line in rows:
         print(f"{line.case}: {line.ours:,.0f}/s, {line.ratio:.2f} times {line.peer[0]}", flush=True)
     return rows
+
+
+def images_in(seconds: float, contestant: Contestant) -> int:
+    """About how many images it takes in some seconds, a multiple of 32."""
+    count = 64
+    for goal in (seconds / 4, seconds):
+        count = max(2, round(count * goal / contestant.seconds(count) / 32)) * 32
+    return count
 
 
 def row(case: str, ours: list[float], peer: str, theirs: list[float]) -> Row:
