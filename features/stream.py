@@ -141,7 +141,12 @@ def compute(
     rows, written = 0, time.monotonic()
     total = sum(chunk.stop - chunk.start for chunk in chunks)
     # Closed at once when a write fails: what is under way must end before anything else begins.
-    with progress(total, log.what) as advance, closing(engine.run(batches())) as run:
+    with (
+        progress(total, log.what) as advance,
+        ThreadPoolExecutor(1) as pool,
+        closing(engine.run(batches())) as run,
+    ):
+        writing: Future[None] | None = None
         for computed in run:
             computed_at = time.monotonic()
             chunk, view, start = under_way.popleft()
@@ -151,14 +156,30 @@ def compute(
             stop = start + count
             late = computed_at - written > SECONDS_BETWEEN_WRITES
             if stop == chunk.stop or (stop % BLOCK == 0 and (late or rows >= ROWS_PER_WRITE)):
-                for layer, *arrays in zip(wanted, *waiting, strict=True):
-                    values = _finite(np.concatenate(arrays), layer)
-                    writer.write(chunk.split, view, layer, stop - rows, values)
-                waiting.clear()
-                rows, written = 0, computed_at
+                if writing:
+                    writing.result()
+                writing = pool.submit(
+                    _write, writer, chunk.split, view, wanted, stop - rows, waiting
+                )
+                waiting, rows, written = [], 0, computed_at
             log.wrote(count, time.monotonic() - computed_at)
             if view == chunk.views[-1]:
                 advance(count)
+        if writing:
+            writing.result()
+
+
+def _write(
+    writer: FeatureWriter,
+    split: str,
+    view: str,
+    layers: Sequence[str],
+    start: int,
+    batches: Sequence[list[Array]],
+) -> None:
+    """Writes batches that follow on each other, beginning with a row."""
+    for layer, *arrays in zip(layers, *batches, strict=True):
+        writer.write(split, view, layer, start, _finite(np.concatenate(arrays), layer))
 
 
 def _read_ahead(

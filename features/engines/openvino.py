@@ -17,10 +17,12 @@ from features.engines.rewrite import rewrite
 if TYPE_CHECKING:
     import openvino as ov
 
-SMALL_IMAGE = 96 * 96
-SMALL_BATCH, BATCH = 16, 4
-"""Images a batch, up to so many pixels at the backbone's input and beyond: what a core's caches
-like."""
+BATCH_PIXELS = 4 * 224 * 224
+LARGEST_BATCH = 16
+"""A batch has about so many pixels at the backbone's input: what a core's caches like."""
+
+REQUESTS = 3
+"""Batches a stream that are under way at once: one is computed, and the others wait for it."""
 
 
 def prepare_openvino(graph: Graph, graphs: Path, threads: int) -> Prepared:
@@ -50,7 +52,9 @@ def _compile(file: Path, graph: Graph, outputs: list[int], threads: int) -> Engi
     core = ov.Core()
     model = core.read_model(file)
     height, width = graph.backbone.size
-    batch = SMALL_BATCH if height * width <= SMALL_IMAGE else BATCH
+    batch = LARGEST_BATCH
+    while batch > 1 and batch * height * width > BATCH_PIXELS:
+        batch //= 2
     model.reshape([batch, *graph.input_shape])
     # Said explicitly: left alone, OpenVINO takes bfloat16 where the processor has it.
     fast = graph.backbone.precision == "fast"
@@ -77,7 +81,7 @@ def _compile(file: Path, graph: Graph, outputs: list[int], threads: int) -> Engi
     def run(batches: Iterable[np.ndarray]) -> Generator[list[np.ndarray]]:
         # No callbacks: OpenVINO's threads would wait for Python to run them while Python, at the
         # end, waits for these threads.
-        free = deque(compiled.create_infer_request() for _ in range(streams + 1))
+        free = deque(compiled.create_infer_request() for _ in range(REQUESTS * streams))
         under_way: deque[tuple[ov.InferRequest, int]] = deque()
 
         def oldest() -> list[np.ndarray]:
