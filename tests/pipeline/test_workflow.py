@@ -14,12 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from filelock import FileLock
 
 import features
+from classifiers.store import load_head
 
 from .conftest import copy_project, planned, snakemake
 
@@ -129,21 +129,41 @@ def test_more_seeds_fit_only_the_new_ones(again: Path) -> None:
 
 
 def test_only_the_evaluation_reads_the_test_split(again: Path) -> None:
-    """With a test split of rubbish the very same heads are chosen."""
-    (features,) = (again / "cache" / "features").rglob("*.h5")
-    with h5py.File(features, "r+") as file:
-        for layer in file["test/identity"].values():
-            layer[...] = np.nan
-        file["test/labels"][...] = 0
-    before = {p: json.loads(p.read_text()) for p in (again / "results").rglob("fit.json")}
+    """With a test split of rubbish the very same heads are chosen and fitted."""
+    path = features_file(again)
+    with features.open(path) as file:
+        places = [
+            (file.offset(name), file.dtype(name).itemsize * int(np.prod(file.shape(name))))
+            for name in file.names()
+            if name.startswith("test/")
+        ]
+    with path.open("r+b") as raw:
+        for offset, size in places:
+            raw.seek(offset)
+            raw.write(np.random.default_rng(0).bytes(size))
+
+    def chosen() -> dict[str, object]:
+        found: dict[str, object] = {}
+        for fit in sorted((again / "results").rglob("fit.json")):
+            fields = json.loads(fit.read_text())
+            tried = csv.DictReader((fit.parent / "selection.csv").open())
+            values = np.random.default_rng(1).normal(size=(50, fields["dimensions"]))
+            predicted = load_head(fit.parent / fields["head"]).predict_proba(values)
+            found[fit.parent.name] = (
+                [fields[name] for name in ("settings", "validation", "training", "dimensions")],
+                [row["accuracy"] for row in tried],
+                predicted.tolist(),
+            )
+        return found
+
+    before = chosen()
+    assert len(before) == 2
     result = snakemake(again, "small", "--forcerun", "head", "--until", "head")
     assert result.returncode == 0, result.stderr
-    for path, fit in before.items():
-        after = json.loads(path.read_text())
-        for same in ("settings", "validation", "dimensions"):
-            assert after[same] == fit[same]
+    assert chosen() == before
     result = snakemake(again, "small")
     assert result.returncode == 1
+    assert "of /test/" in result.stderr
     assert "are not as they were written" in result.stderr
 
 
