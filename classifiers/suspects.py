@@ -54,7 +54,8 @@ def find_suspects(
 
     Every image is predicted by a run's head, with the settings that its search chose, fitted on the
     other folds. The test split stays closed: its labels are to judge, and not to be mended by what
-    is judged. A suspect is no verdict: look at the image.
+    is judged. A suspect is no verdict: look at the image. The better the head, the more of them are
+    wrong labels; one that errs often doubts what is merely hard.
 
     Args:
         features: The features file that the run was fitted on.

@@ -104,13 +104,13 @@ def test_files_of_a_folder_are_compared_without_the_folder(tmp_path: Path) -> No
 
 
 def test_nearly_equal_images_are_found_by_their_features(tmp_path: Path) -> None:
-    train, test = pictures(60), pictures(20, seed=1)
+    train, test = pictures(400), pictures(20, seed=1)
     test[3] = np.clip(train[7].astype(int) + 5, 0, 255)
     test[4] = train[8]
     dataset = arrays(tmp_path, train=train, test=test)
     fields = found(dataset, with_features(tmp_path, dataset), tmp_path / "d.json")
     near = fields["near"]
-    assert near["threshold"] == 0.95
+    assert 0.85 <= near["threshold"] < 0.98
     assert (near["in_test"], near["within"]) == (1, 0), "equal ones are not listed twice"
     (pair,) = near["pairs"]
     assert pair["similarity"] > 0.98
