@@ -61,6 +61,39 @@ def test_a_study_ends_in_leaderboard_and_report(done: Path) -> None:
     assert "small" in (results / "report.html").read_text()
 
 
+def test_a_study_compares_its_heads_and_looks_at_its_data(done: Path) -> None:
+    results = done / "results" / "small"
+    comparison = json.loads((results / "comparison.json").read_text())
+    assert {head["name"] for head in comparison["heads"]} == {"embedded.logistic", "embedded.knn"}
+    assert len(comparison["pairs"]) == 1
+    duplicates = json.loads((results / "duplicates.json").read_text())
+    page = (results / "report.html").read_text()
+    assert comparison["words"][0] in page
+    assert duplicates["exact"]["in_test"] == 0
+    assert "No test image is also among the images" in page
+
+
+def test_curves_and_suspects_are_made_where_a_study_asks(again: Path) -> None:
+    asked = STUDY + "learning_curves: [logistic]\nsuspects: logistic\n"
+    (again / "studies" / "small.yaml").write_text(asked)
+    plan = planned(again, "small")
+    assert plan == {"budget": 1, "evaluate_budget": 1, "suspects": 1, "report": 1}
+    result = snakemake(again, "small")
+    assert result.returncode == 0, result.stderr
+    results = again / "results" / "small"
+    run = results / "runs" / "embedded.logistic.0"
+    explored, judged = (
+        json.loads((run / name).read_text()) for name in ("budget.json", "budget-test.json")
+    )
+    assert (explored["split"], judged["split"]) == ("validation", "test")
+    page = (results / "report.html").read_text()
+    assert "What would more labels bring?" in page
+    with (results / "suspects.csv").open() as file:
+        suspects = list(csv.DictReader(file))
+    assert page.count("data:image/png;base64,") == min(len(suspects), 48) > 0
+    assert planned(again, "small") == {}
+
+
 def test_every_job_has_a_log_with_its_progress(done: Path) -> None:
     logs = [str(log.relative_to(done / "logs")) for log in (done / "logs").rglob("*.log")]
     for stage in ("datasets/", "features/", "heads/small/", "evaluate/small/", "report/small"):
@@ -91,6 +124,8 @@ def test_a_new_backbone_runs_that_pass_only(again: Path) -> None:
     more = "backbones:\n  large: {architecture: Embedded, size: 48, views: [identity]}"
     (again / "studies" / "small.yaml").write_text(STUDY.replace("backbones:", more))
     plan = planned(again, "small")
+    # The new one is the first, by which near duplicates are found.
+    assert plan.pop("duplicates") == 1
     assert plan == {"features": 1, "head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
 
 
@@ -98,6 +133,7 @@ def test_another_study_on_the_same_features_runs_no_pass(again: Path) -> None:
     other = STUDY.replace("embedded:", "another_name:").replace("knn: {", "mine: {type: knn, ")
     (again / "studies" / "other.yaml").write_text(other)
     plan = planned(again, "other")
+    assert plan.pop("duplicates") == 1
     assert plan == {"head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
 
 
