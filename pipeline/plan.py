@@ -25,7 +25,10 @@ MEMO = CACHE / "contents.json"
 GRAPHS = CACHE / "graphs"
 RESULTS = Path("results")
 
-STAGES = ("all", "dataset", "part", "features", "head", "evaluate", "leaderboard", "report")
+STAGES = (
+    *("all", "dataset", "part", "features", "head", "evaluate", "budget", "evaluate_budget"),
+    *("leaderboard", "duplicates", "suspects", "report"),
+)
 """The workflow's own rules, whose names no study may take."""
 
 EMBEDDED_CARD = Path(__file__).parent.parent / "features" / "embedded" / "card.json"
@@ -120,11 +123,15 @@ class StudyPlan:
         name: The study's name.
         file: The study file.
         runs: Every head on every backbone with every seed.
+        curves: The runs whose learning curves are asked for, each head with the first seed.
+        suspects: The run whose head looks for wrong labels, if one is to.
     """
 
     name: str
     file: Path
     runs: tuple[RunPlan, ...]
+    curves: tuple[RunPlan, ...]
+    suspects: RunPlan | None
 
     @property
     def features(self) -> list[FeaturesPlan]:
@@ -135,6 +142,16 @@ class StudyPlan:
     def metrics(self) -> list[Path]:
         """What the evaluation of each run writes."""
         return [run.folder / "metrics.json" for run in self.runs]
+
+    @property
+    def curve_files(self) -> list[Path]:
+        """The learning curves on the test split."""
+        return [run.folder / "budget-test.json" for run in self.curves]
+
+    @property
+    def suspects_file(self) -> list[Path]:
+        """The list of labels in doubt, if one is asked for."""
+        return [RESULTS / self.name / "suspects.csv"] if self.suspects else []
 
     @property
     def report(self) -> Path:
@@ -203,7 +220,15 @@ def plan_study(file: Path, *, engine: str | None = None, parts: int | None = Non
         for head, settings in study.heads.items()
         for seed in study.seeds
     )
-    return StudyPlan(file.stem, file, runs)
+    first = {
+        (backbone, head): next(r for r in runs if r.name == f"{backbone}.{head}.{study.seeds[0]}")
+        for backbone in study.backbones
+        for head in study.heads
+    }
+    curves = tuple(run for (_, head), run in first.items() if head in study.learning_curves)
+    # The first backbone's, where there are several.
+    suspects = next((run for (_, head), run in first.items() if head == study.suspects), None)
+    return StudyPlan(file.stem, file, runs, curves, suspects)
 
 
 def _plan_dataset(study: Study) -> DatasetPlan:

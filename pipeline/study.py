@@ -386,6 +386,12 @@ class Study(Section):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
         [0], description="One run each: of the validation split's draw and of the head."
     )
+    learning_curves: list[str] = Field(
+        [], description="Heads that are fitted on parts of the training labels too."
+    )
+    suspects: str | None = Field(
+        None, description="The head whose out-of-fold predictions look for wrong labels."
+    )
     engine: Literal["auto", "openvino", "tensorflow", "jax"] = Field(
         "auto", description="What runs the pass; `auto` is the fastest that is there."
     )
@@ -434,6 +440,16 @@ class Study(Section):
         if len(set(seeds)) != len(seeds):
             raise wrong("a seed is named twice")
         return seeds
+
+    @model_validator(mode="after")
+    def _named_heads(self) -> Self:
+        suspects = [] if self.suspects is None else [self.suspects]
+        named = {"learning_curves": self.learning_curves, "suspects": suspects}
+        for key, heads in named.items():
+            for head in heads:
+                if head not in self.heads:
+                    raise wrong(f"{key}: no head {head!r}; allowed: {one_of(self.heads)}")
+        return self
 
     @model_validator(mode="after")
     def _views(self) -> Self:

@@ -14,6 +14,15 @@ from features.errors import UserError
 from features.files import whole_file
 from pipeline.report import charts, words
 from pipeline.report import runs as tables
+from pipeline.report.evidence import (
+    Evidence,
+    calibration_section,
+    comparison_section,
+    curves_section,
+    data_section,
+    seeds_section,
+)
+from pipeline.report.pairs import STATES
 from pipeline.report.runs import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -25,7 +34,12 @@ CONFUSED = 10
 
 
 def build_report(
-    study: str, study_file: Path, metrics: Sequence[Path], features: Sequence[Path], output: Path
+    study: str,
+    study_file: Path,
+    metrics: Sequence[Path],
+    features: Sequence[Path],
+    output: Path,
+    evidence: Evidence | None = None,
 ) -> None:
     """Writes a study's report: one HTML file that needs no network.
 
@@ -38,6 +52,7 @@ def build_report(
             of the best two runs.
         features: The features files that the runs are made from.
         output: The HTML file to write.
+        evidence: What else was found out; a section for each.
 
     Raises:
         UserError: There is no run.
@@ -45,6 +60,7 @@ def build_report(
     if not metrics:
         raise UserError(f"{study_file}: the study has no run to report; name a backbone and a head")
     runs = tables.read_runs(metrics)
+    evidence = evidence or Evidence()
     page = (
         _environment()
         .get_template("page.html")
@@ -53,9 +69,15 @@ def build_report(
             study_text=study_file.read_text(encoding="utf-8"),
             study_file=study_file.name,
             vega=Markup(charts.vega_javascript()),
+            states=STATES,
             **_best(runs),
             **_cost(runs),
+            **comparison_section(evidence.comparison, runs[0], tables.second_best(runs)),
+            **seeds_section(runs),
             **_failures(runs[0]),
+            **calibration_section(runs),
+            **curves_section(evidence.curves),
+            **data_section(evidence),
             **_making(tables.read_features(features)),
         )
     )
@@ -75,6 +97,8 @@ def _environment() -> Environment:
     for word in (
         words.percent,
         words.interval,
+        words.ends,
+        words.p_value,
         words.points,
         words.decimal,
         words.seconds,

@@ -104,7 +104,7 @@ def accuracy_against_seconds(runs: Sequence[Run], front: Sequence[bool]) -> dict
         title="Seconds of pass, search and fit" + (" (log scale)" if log else ""),
         scale=alt.Scale(type="log" if log else "linear", domain=_domain(spent, log), nice=False),
         axis=alt.Axis(
-            values=_steps(*_domain(spent, log)) if log else alt.Undefined,
+            values=steps(*_domain(spent, log)) if log else alt.Undefined,
             labelExpr="format(datum.value, ',~f')",
             labelOverlap=False,
             tickCount=alt.Undefined if log else 5,
@@ -159,7 +159,7 @@ def accuracy_against_seconds(runs: Sequence[Run], front: Sequence[bool]) -> dict
         ),
         height=380,
     )
-    return _finished(chart)
+    return finished(chart)
 
 
 def confusion_matrix(run: Run) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def confusion_matrix(run: Run) -> dict[str, Any]:
     )
     names = alt.param(name="names", value=list(classes))
     if many:
-        return _finished(_described(squares, len(classes)).add_params(names))
+        return finished(_described(squares, len(classes)).add_params(names))
     show = alt.param(
         name="show",
         value="counts",
@@ -240,7 +240,7 @@ def confusion_matrix(run: Run) -> dict[str, Any]:
             figure="show == 'counts' ? format(datum.n, ',') : format(datum.s * 100, '.0f')"
         )
     )
-    return _finished(_described(alt.layer(squares, figures), len(classes)).add_params(names, show))
+    return finished(_described(alt.layer(squares, figures), len(classes)).add_params(names, show))
 
 
 def cell_height(classes: int) -> int:
@@ -260,7 +260,7 @@ def _described(chart: Any, classes: int) -> Any:
     )
 
 
-def _finished(chart: Any) -> dict[str, Any]:
+def finished(chart: Any) -> dict[str, Any]:
     """The specification of a chart in the look of the page, as wide as its place."""
     label = {"labelColor": "var(--muted)", "titleColor": "var(--ink)"}
     spec: dict[str, Any] = (
@@ -291,7 +291,7 @@ def _domain(values: Sequence[float], log: bool) -> list[float]:
     return [max(low - margin, 0), high + 1.5 * margin]
 
 
-def _steps(low: float, high: float) -> list[float]:
+def steps(low: float, high: float) -> list[float]:
     """The numbers 1, 2 and 5 times the powers of ten between two ends."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [

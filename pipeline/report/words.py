@@ -16,9 +16,21 @@ def percent(share: float | None, digits: int = 1) -> str:
     return NONE if share is None else f"{100 * share:.{digits}f}{SPACE}%"
 
 
-def interval(low: float, high: float) -> str:
-    """Two shares of 1 as "[75.4, 77.1]", in percent."""
+def interval(low: float | None, high: float | None) -> str:
+    """Two shares of 1 as "[75.4, 77.1]", in percent; nothing where there are none."""
+    if low is None or high is None:
+        return ""
     return f"[{100 * low:.1f},{SPACE}{100 * high:.1f}]"
+
+
+def ends(low: float | None, high: float | None, digits: int = 3) -> str:
+    """The ends of an interval of plain numbers, as "[0.681, 0.723]"."""
+    return "" if low is None or high is None else f"[{low:.{digits}f},{SPACE}{high:.{digits}f}]"
+
+
+def p_value(probability: float) -> str:
+    """A p-value as "0.034", or "< 0.001"."""
+    return f"<{SPACE}0.001" if probability < 0.001 else f"{probability:.3f}"
 
 
 def points(difference: float) -> str:

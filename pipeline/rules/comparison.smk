@@ -1,11 +1,13 @@
-# All runs of a study to its leaderboard and its page.
+# All runs of a study to its leaderboard, the comparison of its heads, and its page; and what it says
+# of its data.
 
 
 rule leaderboard:
     input:
         lambda w: plans.study(w.study).metrics,
     output:
-        "results/{study}/leaderboard.csv",
+        leaderboard="results/{study}/leaderboard.csv",
+        comparison="results/{study}/comparison.json",
     log:
         "logs/leaderboard/{study}.log",
     conda:
@@ -14,17 +16,56 @@ rule leaderboard:
         "../scripts/leaderboard.py"
 
 
+rule duplicates:
+    input:
+        dataset=lambda w: plans.study(w.study).features[0].dataset.link,
+        features=lambda w: plans.study(w.study).features[0].link,
+    output:
+        "results/{study}/duplicates.json",
+    log:
+        "logs/duplicates/{study}.log",
+    conda:
+        "../../environment.yaml"
+    threads: workflow.cores
+    script:
+        "../scripts/duplicates.py"
+
+
+rule suspects:
+    input:
+        features=lambda w: plans.study(w.study).suspects.features.link,
+        fit=lambda w: plans.study(w.study).suspects.folder / "fit.json",
+    output:
+        "results/{study}/suspects.csv",
+    log:
+        "logs/suspects/{study}.log",
+    conda:
+        "../../environment.yaml"
+    threads: workflow.cores
+    params:
+        validation=lambda w: plans.study(w.study).suspects.validation,
+    script:
+        "../scripts/suspects.py"
+
+
 rule report:
     input:
         study=lambda w: plans.study(w.study).file,
         metrics=lambda w: plans.study(w.study).metrics,
         features=lambda w: [features.link for features in plans.study(w.study).features],
         leaderboard="results/{study}/leaderboard.csv",
+        comparison="results/{study}/comparison.json",
+        duplicates="results/{study}/duplicates.json",
+        dataset=lambda w: plans.study(w.study).features[0].dataset.link,
+        suspects=lambda w: plans.study(w.study).suspects_file,
+        curves=lambda w: plans.study(w.study).curve_files,
     output:
         "results/{study}/report.html",
     log:
         "logs/report/{study}.log",
     conda:
         "../../environment.yaml"
+    resources:
+        source=lambda w: str(plans.study(w.study).features[0].dataset.source_path or ""),
     script:
         "../scripts/report.py"

@@ -35,3 +35,36 @@ rule evaluate:
     threads: workflow.cores
     script:
         "../scripts/evaluate.py"
+
+
+# Learning curves. Only the second of these opens the test split.
+rule budget:
+    input:
+        features=lambda w: plans.run(w.study, w.run).features.link,
+        fit="results/{study}/runs/{run}/fit.json",
+    output:
+        "results/{study}/runs/{run}/budget.json",
+    log:
+        "logs/budget/{study}/{run}.log",
+    conda:
+        "../../environment.yaml"
+    threads: workflow.cores
+    params:
+        validation=lambda w: plans.run(w.study, w.run).validation,
+    script:
+        "../scripts/budget.py"
+
+
+rule evaluate_budget:
+    input:
+        features=lambda w: plans.run(w.study, w.run).features.link,
+        curve="results/{study}/runs/{run}/budget.json",
+    output:
+        "results/{study}/runs/{run}/budget-test.json",
+    log:
+        "logs/evaluate/{study}/{run}.budget.log",
+    conda:
+        "../../environment.yaml"
+    threads: workflow.cores
+    script:
+        "../scripts/evaluate_budget.py"

@@ -1,4 +1,4 @@
-"""The job that ranks a study's runs."""
+"""The job that ranks a study's runs and compares its heads."""
 
 from pathlib import Path
 
@@ -6,5 +6,8 @@ from pipeline.job import job
 
 with job(snakemake.log[0]):
     from classifiers.compare import leaderboard
+    from classifiers.significance import compare_runs
 
-    leaderboard([Path(metrics) for metrics in snakemake.input], Path(snakemake.output[0]))
+    metrics = [Path(path) for path in snakemake.input]
+    leaderboard(metrics, Path(snakemake.output.leaderboard))
+    compare_runs(metrics, Path(snakemake.output.comparison))

@@ -5,12 +5,21 @@ from pathlib import Path
 from pipeline.job import job
 
 with job(snakemake.log[0]):
-    from pipeline.report import build_report
+    from pipeline.report import Evidence, build_report
 
+    source = snakemake.resources.source
     build_report(
         snakemake.wildcards.study,
         Path(snakemake.input.study),
         [Path(metrics) for metrics in snakemake.input.metrics],
         [Path(features) for features in snakemake.input.features],
         Path(snakemake.output[0]),
+        Evidence(
+            comparison=Path(snakemake.input.comparison),
+            curves=[Path(curve) for curve in snakemake.input.curves],
+            duplicates=Path(snakemake.input.duplicates),
+            suspects=next((Path(file) for file in snakemake.input.suspects), None),
+            dataset=Path(snakemake.input.dataset),
+            source=Path(source) if source else None,
+        ),
     )

@@ -98,6 +98,28 @@ def test_a_real_run_fills_every_column(features_path: Path, tmp_path: Path) -> N
     assert json.loads(row["settings"]) == {"alpha": 10.0}
     assert float(row["test_low"]) < float(row["test_accuracy"]) <= float(row["test_high"]) == 1
     assert float(row["pass_seconds"]) == 2
-    empty = {"top5_accuracy", "log_loss", "calibration_error"}
-    assert {name for name, cell in row.items() if cell == ""} == empty
+    assert float(row["macro_f1_low"]) <= float(row["macro_f1"]) <= float(row["macro_f1_high"])
+    assert (row["seeds"], row["test_mean"]) == ("1", row["test_accuracy"])
+    # There are three classes, and a ridge head gives no probabilities and has one seed.
+    empty = ("top5", "log_loss", "calibration", "calibrated", "temperature", "test_mean_")
+    for name, cell in row.items():
+        assert (cell == "") == (name.startswith(empty) or name.endswith("deviation")), name
     assert np.isfinite([float(row[name]) for name in row if name.endswith("seconds")]).all()
+
+
+def test_the_seeds_of_a_head_are_summarised_in_the_row_of_each(tmp_path: Path) -> None:
+    runs = [
+        write(tmp_path, "net.dense.0", validation=0.70, test=0.60),
+        write(tmp_path, "net.dense.1", validation=0.72, test=0.70),
+        write(tmp_path, "net.knn.0", validation=0.71, test=0.65),
+    ]
+    leaderboard(runs, tmp_path / "leaderboard.csv")
+    for row in rows(tmp_path / "leaderboard.csv"):
+        if row["head"] == "dense":
+            assert row["seeds"] == "2"
+            assert abs(float(row["validation_mean"]) - 0.71) < 1e-9
+            assert abs(float(row["test_mean"]) - 0.65) < 1e-9
+            assert abs(float(row["test_deviation"]) - 0.0707) < 1e-4
+            assert float(row["test_mean_low"]) < 0.6 < 0.7 < float(row["test_mean_high"])
+        else:
+            assert (row["seeds"], row["test_deviation"]) == ("1", "")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import features
+from classifiers.calibration import calibration_error, fit_temperature, logits, write_validation
 from classifiers.data import matrix
 from classifiers.evaluate import class_scores, evaluate_head
 from classifiers.fit import fit_head
@@ -119,3 +120,59 @@ def test_two_classes_score_as_two_columns(type: str) -> None:
 def test_a_run_without_fit_is_told(features_path: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"fit\.json: cannot be read"):
         evaluate_head(features_path, tmp_path)
+
+
+def validated(path: Path, folder: Path, type: str) -> tuple[np.ndarray, np.ndarray]:
+    """Keeps what a head fitted on the first half of the training rows says of the second."""
+    with features.open(path) as file:
+        values, labels = matrix(file, "train", "last", "identity"), file.labels("train")
+        ids, classes = file.ids("train"), len(file.classes)
+    half = len(labels) // 2
+    head = make_head(type, HEADS[type], 4).fit(values[:half], labels[:half])
+    scores = class_scores(head, values[half:], classes)
+    write_validation(folder, ids[half:], labels[half:], scores)
+    return labels[half:], scores
+
+
+@pytest.mark.parametrize("type", HEADS)
+def test_a_temperature_fitted_on_validation_is_applied_and_changes_no_prediction(
+    type: str, write: WriteFeatures, tmp_path: Path
+) -> None:
+    path = write(train=np.arange(240) % 3, test=np.arange(90) % 3, noise=4)
+    folder = run(path, tmp_path, type)
+    without = read(folder)
+    assert without["calibration"] is None
+    labels, scores = validated(path, folder, type)
+    evaluate_head(path, folder)
+    metrics = read(folder)
+    calibration = metrics.pop("calibration")
+    gives_probabilities = type in ("logistic", "knn")
+    assert calibration["temperature"] == pytest.approx(
+        fit_temperature(logits(scores, probabilities=gives_probabilities), labels)
+    )
+    assert calibration["validation_images"] == 120
+    assert calibration["log_loss_low"] < calibration["log_loss"] < calibration["log_loss_high"]
+    assert sum(place["images"] for place in calibration["reliability"]) == 90
+    assert (metrics["reliability"] is not None) == gives_probabilities
+    for same in ("test", "per_class", "confusion", "reliability"):
+        assert metrics[same] == without[same]
+    if gives_probabilities:
+        with np.load(folder / "predictions.npz") as kept:
+            before = calibration_error(kept["labels"], kept["scores"])
+        assert metrics["test"]["calibration_error"] == pytest.approx(before)
+
+
+def test_another_split_is_evaluated_beside_the_main_one(
+    write: WriteFeatures, tmp_path: Path
+) -> None:
+    path = write(train=np.arange(90) % 3, validation=np.arange(30) % 3, test=np.arange(30) % 3)
+    folder = run(path, tmp_path)
+    main = (folder / "metrics.json").read_bytes()
+    evaluate_head(path, folder, split="validation")
+    other = json.loads((folder / "metrics.validation.json").read_text())
+    assert (other["split"], other["run"]) == ("validation", "net_0.35.logistic.4")
+    with np.load(folder / "predictions.validation.npz") as kept:
+        assert kept["ids"][0] == "validation/0.png"
+    assert (folder / "metrics.json").read_bytes() == main
+    with pytest.raises(UserError, match="no split 'shifted'; it has train, validation, test"):
+        evaluate_head(path, folder, split="shifted")

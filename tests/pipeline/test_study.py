@@ -127,6 +127,16 @@ def test_scientific_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
         ("heads: {logistic: {}}", "", "mine.yaml: heads: missing"),
         ("{logistic: {}}", "{logistic: {}}\nseeds: []", "seeds: list should have at least 1"),
         ("{logistic: {}}", "{logistic: {}}\nseeds: [1, 1]", "seeds: a seed is named twice"),
+        (
+            "{logistic: {}}",
+            "{logistic: {}}\nsuspects: knn",
+            "suspects: no head 'knn'; allowed: log",
+        ),
+        (
+            "{logistic: {}}",
+            "{logistic: {}}\nlearning_curves: [logistic, svm]",
+            "learning_curves: no head 'svm'; allowed: logistic",
+        ),
         # no YAML
         ("{logistic: {}}", "[", "mine.yaml, line "),
     ],

@@ -14,12 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from filelock import FileLock
 
 import features
+from classifiers.store import load_head
 
 from .conftest import copy_project, planned, snakemake
 
@@ -61,6 +61,39 @@ def test_a_study_ends_in_leaderboard_and_report(done: Path) -> None:
     assert "small" in (results / "report.html").read_text()
 
 
+def test_a_study_compares_its_heads_and_looks_at_its_data(done: Path) -> None:
+    results = done / "results" / "small"
+    comparison = json.loads((results / "comparison.json").read_text())
+    assert {head["name"] for head in comparison["heads"]} == {"embedded.logistic", "embedded.knn"}
+    assert len(comparison["pairs"]) == 1
+    duplicates = json.loads((results / "duplicates.json").read_text())
+    page = (results / "report.html").read_text()
+    assert comparison["words"][0] in page
+    assert duplicates["exact"]["in_test"] == 0
+    assert "No test image is also among the images" in page
+
+
+def test_curves_and_suspects_are_made_where_a_study_asks(again: Path) -> None:
+    asked = STUDY + "learning_curves: [logistic]\nsuspects: logistic\n"
+    (again / "studies" / "small.yaml").write_text(asked)
+    plan = planned(again, "small")
+    assert plan == {"budget": 1, "evaluate_budget": 1, "suspects": 1, "report": 1}
+    result = snakemake(again, "small")
+    assert result.returncode == 0, result.stderr
+    results = again / "results" / "small"
+    run = results / "runs" / "embedded.logistic.0"
+    explored, judged = (
+        json.loads((run / name).read_text()) for name in ("budget.json", "budget-test.json")
+    )
+    assert (explored["split"], judged["split"]) == ("validation", "test")
+    page = (results / "report.html").read_text()
+    assert "What would more labels bring?" in page
+    with (results / "suspects.csv").open() as file:
+        suspects = list(csv.DictReader(file))
+    assert page.count("data:image/png;base64,") == min(len(suspects), 48) > 0
+    assert planned(again, "small") == {}
+
+
 def test_every_job_has_a_log_with_its_progress(done: Path) -> None:
     logs = [str(log.relative_to(done / "logs")) for log in (done / "logs").rglob("*.log")]
     for stage in ("datasets/", "features/", "heads/small/", "evaluate/small/", "report/small"):
@@ -91,6 +124,8 @@ def test_a_new_backbone_runs_that_pass_only(again: Path) -> None:
     more = "backbones:\n  large: {architecture: Embedded, size: 48, views: [identity]}"
     (again / "studies" / "small.yaml").write_text(STUDY.replace("backbones:", more))
     plan = planned(again, "small")
+    # The new one is the first, by which near duplicates are found.
+    assert plan.pop("duplicates") == 1
     assert plan == {"features": 1, "head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
 
 
@@ -98,6 +133,7 @@ def test_another_study_on_the_same_features_runs_no_pass(again: Path) -> None:
     other = STUDY.replace("embedded:", "another_name:").replace("knn: {", "mine: {type: knn, ")
     (again / "studies" / "other.yaml").write_text(other)
     plan = planned(again, "other")
+    assert plan.pop("duplicates") == 1
     assert plan == {"head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
 
 
@@ -129,21 +165,41 @@ def test_more_seeds_fit_only_the_new_ones(again: Path) -> None:
 
 
 def test_only_the_evaluation_reads_the_test_split(again: Path) -> None:
-    """With a test split of rubbish the very same heads are chosen."""
-    (features,) = (again / "cache" / "features").rglob("*.h5")
-    with h5py.File(features, "r+") as file:
-        for layer in file["test/identity"].values():
-            layer[...] = np.nan
-        file["test/labels"][...] = 0
-    before = {p: json.loads(p.read_text()) for p in (again / "results").rglob("fit.json")}
+    """With a test split of rubbish the very same heads are chosen and fitted."""
+    path = features_file(again)
+    with features.open(path) as file:
+        places = [
+            (file.offset(name), file.dtype(name).itemsize * int(np.prod(file.shape(name))))
+            for name in file.names()
+            if name.startswith("test/")
+        ]
+    with path.open("r+b") as raw:
+        for offset, size in places:
+            raw.seek(offset)
+            raw.write(np.random.default_rng(0).bytes(size))
+
+    def chosen() -> dict[str, object]:
+        found: dict[str, object] = {}
+        for fit in sorted((again / "results").rglob("fit.json")):
+            fields = json.loads(fit.read_text())
+            tried = csv.DictReader((fit.parent / "selection.csv").open())
+            values = np.random.default_rng(1).normal(size=(50, fields["dimensions"]))
+            predicted = load_head(fit.parent / fields["head"]).predict_proba(values)
+            found[fit.parent.name] = (
+                [fields[name] for name in ("settings", "validation", "training", "dimensions")],
+                [row["accuracy"] for row in tried],
+                predicted.tolist(),
+            )
+        return found
+
+    before = chosen()
+    assert len(before) == 2
     result = snakemake(again, "small", "--forcerun", "head", "--until", "head")
     assert result.returncode == 0, result.stderr
-    for path, fit in before.items():
-        after = json.loads(path.read_text())
-        for same in ("settings", "validation", "dimensions"):
-            assert after[same] == fit[same]
+    assert chosen() == before
     result = snakemake(again, "small")
     assert result.returncode == 1
+    assert "of /test/" in result.stderr
     assert "are not as they were written" in result.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from classifiers.significance import compare_runs
+from classifiers.suspects import COLUMNS
 from features.cache import write_features
+from features.datasets import DatasetSpec, identify, open_images, prepare
 from features.files import fingerprint
-from pipeline.report import build_report
+from pipeline.report import Evidence, build_report
 
 CIFAR10 = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -42,9 +46,9 @@ class Study:
         found = [json.loads(path.read_text()) for path in self.metrics]
         return {run["run"]: run for run in found}
 
-    def report(self, output: Path) -> str:
+    def report(self, output: Path, evidence: Evidence | None = None) -> str:
         """Builds the report and gives its text."""
-        build_report(self.file.stem, self.file, self.metrics, self.features, output)
+        build_report(self.file.stem, self.file, self.metrics, self.features, output, evidence)
         return output.read_text(encoding="utf-8")
 
 
@@ -61,6 +65,7 @@ class Result:
     probabilities: bool = True
     warnings: tuple[str, ...] = ()
     layers: str = "last"
+    temperature: float | None = None
 
 
 def pass_seconds(backbone: str) -> float:
@@ -74,6 +79,26 @@ def wilson(right: int, images: int) -> tuple[float, float]:
     middle = (share + z**2 / (2 * images)) / (1 + z**2 / images)
     half = z / (1 + z**2 / images) * (share * (1 - share) / images + z**2 / (4 * images**2)) ** 0.5
     return middle - half, middle + half
+
+
+def around(name: str, figure: float | None) -> dict[str, float | None]:
+    """A figure with an interval of 0.01 to either side."""
+    low, high = (None, None) if figure is None else (figure - 0.01, figure + 0.01)
+    return {name: figure, f"{name}_low": low, f"{name}_high": high}
+
+
+def reliability(gap: float) -> list[dict[str, Any]]:
+    """A curve that lies so far below the diagonal."""
+    return [
+        {
+            "images": 100 + 40 * place,
+            "confidence": (place + 0.5) / 15,
+            "accuracy": max((place + 0.5) / 15 - gap, 0),
+            "low": max((place + 0.5) / 15 - gap - 0.05, 0),
+            "high": min((place + 0.5) / 15 - gap + 0.05, 1),
+        }
+        for place in range(3, 15)
+    ]
 
 
 def predict(labels: np.ndarray, classes: int, accuracy: float) -> np.ndarray:
@@ -113,7 +138,12 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
             metrics.append(directory / "metrics.json")
             metrics[-1].write_text(json.dumps(_metrics(result, classes, labels, predicted)))
             if predictions:
-                np.savez(directory / "predictions.npz", labels=labels, predicted=predicted)
+                np.savez(
+                    directory / "predictions.npz",
+                    ids=np.arange(images).astype(str),
+                    labels=labels,
+                    predicted=predicted,
+                )
         backbones = dict.fromkeys(result.backbone for result in reached)
         caches = [
             _features(tmp_path / name, backbone, place, classes, images, broken)
@@ -151,17 +181,27 @@ def _metrics(
             "accuracy": right.sum() / len(labels),
             "low": low,
             "high": high,
-            "top5_accuracy": 0.98 if len(classes) > 5 else None,
-            "macro_f1": f1.mean(),
-            "log_loss": 0.702 if result.probabilities else None,
-            "calibration_error": 0.021 if result.probabilities else None,
+            **around("top5_accuracy", 0.98 if len(classes) > 5 else None),
+            **around("macro_f1", f1.mean()),
+            **around("log_loss", 0.702 if result.probabilities else None),
+            **around("calibration_error", 0.021 if result.probabilities else None),
+        },
+        "reliability": reliability(0.04) if result.probabilities else None,
+        "calibration": None
+        if result.temperature is None
+        else {
+            "temperature": result.temperature,
+            "validation_images": 5000,
+            **around("log_loss", 0.651),
+            **around("calibration_error", 0.009),
+            "reliability": reliability(0.0),
         },
         "per_class": [
             {
                 "class": name,
-                "precision": precision[i],
-                "recall": recall[i],
-                "f1": f1[i],
+                **around("precision", precision[i]),
+                **around("recall", recall[i]),
+                **around("f1", f1[i]),
                 "support": int(confusion[i].sum()),
             }
             for i, name in enumerate(classes)
@@ -238,3 +278,76 @@ def _features(
         },
     )
     return path
+
+
+FAILS = (1, "1 a class", 2)
+"""A fit of the made learning curves that fails: curve, budget and seed."""
+
+
+def make_evidence(study: Study, folder: Path) -> Evidence:
+    """All that a report may be made of beside the runs: the comparison real, the rest made up."""
+    folder.mkdir()
+    compare_runs(study.metrics, folder / "comparison.json")
+    curves = []
+    for place, run in enumerate(list(study.runs())[:3]):
+        rows = [
+            {
+                "budget": budget,
+                "size": size,
+                "images": images,
+                "seed": seed,
+                "accuracy": None if (place, budget, seed) == FAILS else accuracy + 0.01 * seed,
+                "low": accuracy - 0.02,
+                "high": accuracy + 0.02,
+                "seconds": 0.1,
+                "warnings": ["too few images"] if (place, budget, seed) == FAILS else [],
+            }
+            for budget, size, images, accuracy in (
+                ("1 a class", 1, 10, 0.21 + 0.05 * place),
+                ("1 %", 0.01, 80, 0.44),
+                ("10 a class", 10, 100, 0.48),
+                ("10 %", 0.1, 800, 0.63 - 0.03 * place),
+                ("100 %", 1.0, 8000, 0.72),
+            )
+            for seed in range(3)
+        ]
+        curves.append(folder / f"{run}.json")
+        curves[-1].write_text(
+            json.dumps({"run": run, "split": "validation", "held": 1000, "rows": rows})
+        )
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 12, 12, 3), dtype=np.uint8)
+    labels = np.arange(24) % 2
+    np.savez(
+        folder / "images.npz",
+        **{"x_train": pixels, "y_train": labels, "x_test": pixels[:4], "y_test": labels[:4]},
+    )
+    content = identify("npz", folder / "images.npz", folder / "memo.json")
+    spec = DatasetSpec(source="npz", content=content, test=0.2, seed=0, limit=())
+    prepare(spec, folder / "images.npz", folder / "dataset.h5")
+    with open_images(folder / "dataset.h5", None) as images:
+        names = images.ids("train")
+    with (folder / "suspects.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        for place, name in enumerate(names[:7]):
+            table.writerow([name, "cat", "dog", round(0.9 - place / 10, 2), 0.05, 0.95])
+    pair = {
+        "first": {"split": "train", "image": "train/cat/0001.png", "class": "cat"},
+        "second": {"split": "test", "image": "test/dog/0417.png", "class": "dog"},
+    }
+    counts = {"across": 1, "in_test": 1, "within": 2, "otherwise_labelled": 1}
+    (folder / "duplicates.json").write_text(
+        json.dumps(
+            {
+                "exact": {**counts, "pairs": [pair]},
+                "near": {**counts, "threshold": 0.95, "pairs": [{**pair, "similarity": 0.971}]},
+            }
+        )
+    )
+    return Evidence(
+        comparison=folder / "comparison.json",
+        curves=curves,
+        duplicates=folder / "duplicates.json",
+        suspects=folder / "suspects.csv",
+        dataset=folder / "dataset.h5",
+    )

@@ -123,14 +123,21 @@ def test_the_figures_are_those_of_the_metrics(make_study: Make, tmp_path: Path) 
         assert cells["Test accuracy"] == (
             f"{100 * test['accuracy']:.1f} % [{100 * test['low']:.1f}, {100 * test['high']:.1f}]"
         )
-        assert cells["Macro F1"] == f"{100 * test['macro_f1']:.1f} %"
+        assert cells["Macro F1"] == (
+            f"{100 * test['macro_f1']:.1f} % "
+            f"[{100 * test['macro_f1_low']:.1f}, {100 * test['macro_f1_high']:.1f}]"
+        )
         assert cells["Pass"] == "126 s"
         assert cells["Fit"] == "3.2 s"
     best = next(iter(study.runs().values()))
     per_class = page.tables["per-class"][1:]
     assert [row[0] for row in per_class] == best["classes"]
     for row, entry in zip(per_class, best["per_class"], strict=True):
-        shown = [f"{100 * entry[part]:.1f} %" for part in ("precision", "recall", "f1")]
+        shown = [
+            f"{100 * entry[part]:.1f} % "
+            f"[{100 * entry[f'{part}_low']:.1f}, {100 * entry[f'{part}_high']:.1f}]"
+            for part in ("precision", "recall", "f1")
+        ]
         assert row[1:5] == [*shown, str(entry["support"])]
     matrix = next(rows for rows in page.tables.values() if rows[0][1:] == best["classes"])
     assert [[int(cell.split()[0]) for cell in row[1:]] for row in matrix[1:]] == best["confusion"]

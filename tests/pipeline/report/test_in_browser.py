@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from .conftest import make_evidence
+
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -181,9 +183,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 @pytest.fixture
 def report(make_study: Callable[..., Any], tmp_path: Path) -> Path:
     output = tmp_path / "report.html"
-    make_study(
+    study = make_study(
         [
-            dict(backbone="mobilenet96", head="logistic", validation=0.72, test=0.72),
+            dict(
+                backbone="mobilenet96", head="logistic", validation=0.72, test=0.72, temperature=1.3
+            ),
             dict(backbone="mobilenet96", head="svm", validation=0.70, test=0.71),
             dict(
                 backbone="embedded",
@@ -194,7 +198,8 @@ def report(make_study: Callable[..., Any], tmp_path: Path) -> Path:
             ),
         ],
         broken=[{"file": "a/very/long/path/to/one/broken/image/file.png", "reason": "cut off"}],
-    ).report(output)
+    )
+    study.report(output, make_evidence(study, tmp_path / "evidence"))
     return output
 
 
@@ -219,7 +224,8 @@ def test_the_page_is_drawn_without_a_complaint_a_request_or_an_overflow(
     page.requests.clear()
     page.open(report, width, dark)
     assert page.problems == []
-    assert page.requests == [report.resolve().as_uri()]
+    fetched = [address for address in page.requests if not address.startswith("data:")]
+    assert fetched == [report.resolve().as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth") == width
     # Only what scrolls in its own place, and can be reached there by keyboard, may be wider.
     assert (
