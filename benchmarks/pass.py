@@ -80,8 +80,8 @@ def measure(case: dict[str, Any], repeats: int, seconds: float) -> list[Row]:
             print(f"{name}: {who} {contestant.problem}", file=sys.stderr)
         else:
             running[who] = contestant
-    # To each so many images that it is busy for as long as the others; to us so many too that what a
-    # pass begins and ends with does not count for much more than it does in a pass.
+    # To each so many images that it is busy for as long as the others; to us so many too that what
+    # a pass begins and ends with does not count for much more than it does in a pass.
     images = {
         who: max(images_in(seconds, contestant), 0 if who in PEERS else LEAST)
         for who, contestant in running.items()
