@@ -21,7 +21,7 @@ from classifiers.solvers.rows import Array, Rows, in_memory
 class LinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A linear classifier on features as they come, the standardisation folded in.
 
-    Features are a numpy array, a dask array, or an array on a device (JAX, PyTorch, CuPy); labels
+    Features are a numpy array, a dask array, or an array on a device (JAX, PyTorch); labels
     are of numpy. With two classes the rows of `coef_` are each other's negative, and the decision
     value is their difference.
 

@@ -14,7 +14,7 @@ from classifiers.solvers.lbfgs import Solution, minimise
 from classifiers.solvers.moments import Moments, moments_and_gram
 from classifiers.solvers.rows import Array, Block, Rows
 
-TOLERANCE = 1e-6
+TOLERANCE = 1e-7
 EVALUATIONS = 1000
 WIDTH = 16
 """To so many columns narrower weights are filled up, which BLAS multiplies faster."""
@@ -49,15 +49,11 @@ class Penalised:
         self._curvature = curvature
         self._found: dict[float, Array] = {}
 
-    def solve(
-        self, C: float, *, tolerance: float = TOLERANCE, evaluations: int = EVALUATIONS
-    ) -> tuple[Array, Array, Solution]:
+    def solve(self, C: float) -> tuple[Array, Array, Solution]:
         """Minimises for one C.
 
         Args:
             C: The weight of the loss.
-            tolerance: How far above the minimum to end, relative to it.
-            evaluations: How often the features may be read.
 
         Returns:
             The weights of the standardised features, float64 (classes, dimensions), the intercepts,
@@ -67,8 +63,8 @@ class Penalised:
             _objective(self._rows, self.moments, self._loss, self._columns, C),
             _preconditioner(self._gram, self.moments.n, C * self._curvature),
             self._start(C),
-            tolerance=tolerance,
-            evaluations=evaluations,
+            tolerance=TOLERANCE,
+            evaluations=EVALUATIONS,
         )
         if not solution.converged:
             warnings.warn(

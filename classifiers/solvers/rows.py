@@ -13,11 +13,9 @@ import numpy as np
 from sklearn.externals.array_api_compat import (
     array_namespace,
     device,
-    is_cupy_array,
     is_dask_array,
     is_jax_array,
     is_torch_array,
-    to_device,
 )
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
@@ -41,8 +39,8 @@ class Rows:
 
     One code for three kinds of features: a numpy array (blocks are views, computed side by side in
     threads, each with one BLAS thread), a dask array (a task is a chunk of rows, computed by dask's
-    scheduler or by the `dask.distributed` client that is active) and an array on a device (of JAX,
-    PyTorch or CuPy: blocks are computed there, only sums leave it).
+    scheduler or by the `dask.distributed` client that is active) and an array on a device (of JAX
+    or PyTorch: blocks are computed there, only sums leave it).
 
     Attributes:
         X: (n, dimensions), a floating-point dtype; computed with as float32.
@@ -129,7 +127,7 @@ class Rows:
 
 def in_memory(X: Any) -> bool:
     """Whether features are an array of numpy, or what numpy makes one of: lists, frames."""
-    others = (is_dask_array, is_jax_array, is_torch_array, is_cupy_array)
+    others = (is_dask_array, is_jax_array, is_torch_array)
     return not any(is_one(X) for is_one in others)
 
 
@@ -159,7 +157,12 @@ def _blocks(
         some = slice(start, start + rows)
         block = xp.astype(X[some], xp.float32, copy=False)
         values = function(block, xp.asarray(codes[some], device=place), *there)
-        yield tuple(np.asarray(to_device(value, "cpu"), dtype=dtype) for value in values)
+        yield tuple(_to_numpy(value).astype(dtype, copy=False) for value in values)
+
+
+def _to_numpy(value: Any) -> Array:
+    """An array, also one on a device; PyTorch's would not come by itself."""
+    return np.asarray(value.cpu() if is_torch_array(value) else value)
 
 
 def _add(one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
