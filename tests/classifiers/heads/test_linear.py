@@ -298,7 +298,7 @@ def test_features_that_are_not_finite_are_refused_lazy_or_not(name: str, value: 
     X, y = problem("clusters", 3, 0)
     X[7, 1] = value
     for features in (X, da.from_array(X, chunks=(20, -1))):
-        with pytest.raises(ValueError, match="X contains .*(NaN|infinity)"):
+        with pytest.raises(ValueError, match=r"X contains .*(NaN|infinity)"):
             module.make(seed=0, **candidates[0]).fit(features, y)
 
 
