@@ -78,8 +78,8 @@ class LinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def scores(X: Any, coef: Array, intercept: Array, shift: Array) -> Array:
     """The product with weights for raw features, float32 (n, classes)."""
     at_shift = intercept + coef @ shift if len(shift) else intercept
-    arguments = [values.astype(np.float32) for values in (coef.T, at_shift, shift)]
-    return Rows(X, np.zeros(len(X), dtype=np.int64)).stack(_product, *arguments)
+    codes = np.zeros(len(X), dtype=np.int64)
+    return Rows(X, codes).stack(_product, coef.T, at_shift, shift)
 
 
 def held_scores(held: Any, moments: Moments, W: Array, b: Array) -> Array:

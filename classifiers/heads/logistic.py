@@ -36,7 +36,7 @@ class LogisticClassifier(LinearHead):
     """Softmax regression with an l2 penalty on the weights of the standardised features.
 
     Minimises C times the log loss summed over the rows plus half the squared weights, as
-    scikit-learn's LogisticRegression behind a StandardScaler does, to a relative 1e-6.
+    scikit-learn's LogisticRegression behind a StandardScaler does, to a relative 1e-5 or better.
 
     Attributes:
         n_iter_: How often the features were read.

@@ -67,8 +67,8 @@ def _weights(rows: Rows, known: Moments, metric: str) -> tuple[Array, Array]:
         _directions,
         np.arange(len(known.counts)),
         shift,
-        (known.mean - shift).astype(np.float32),
-        known.inverse_scale.astype(np.float32),
+        known.mean - shift,
+        known.inverse_scale,
     )
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     return sums / np.where(lengths > 0, lengths, 1), np.zeros(len(sums))
@@ -80,5 +80,5 @@ def _directions(X: Any, codes: Any, classes: Any, shift: Any, offset: Any, scale
     Z = ((X - shift) - offset) * scale
     lengths = xp.sqrt(xp.sum(Z * Z, axis=1, keepdims=True))
     Z = Z / xp.where(lengths > 0, lengths, 1.0)
-    member = xp.astype(codes[:, None] == classes[None, :], xp.float32)
+    member = xp.astype(codes[:, None] == classes[None, :], Z.dtype)
     return (member.T @ Z,)

@@ -33,8 +33,9 @@ class LinearSVMClassifier(LinearHead):
     """One linear SVM a class against the rest, squared hinge loss, l2 penalty.
 
     Minimises, for every class, C times the squared hinge loss summed over the rows plus half the
-    squared weights of the standardised features, to a relative 1e-6 of the sum over the classes:
-    scikit-learn's LinearSVC behind a StandardScaler, but for the intercept, which is not penalised.
+    squared weights of the standardised features, and their sum over the classes to a relative 1e-5
+    or better: scikit-learn's LinearSVC behind a StandardScaler, but for the intercept, which is not
+    penalised.
 
     Attributes:
         n_iter_: How often the features were read.

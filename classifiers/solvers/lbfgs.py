@@ -16,6 +16,11 @@ ROUNDING = 1e-7
 """Of the objective, relative: what float32 leaves uncertain, and no step is refused for."""
 HALVINGS = 30
 
+STALLED = 10
+"""After so many steps in a row that do not get below what float32 leaves uncertain, it ends."""
+ENOUGH = 30
+"""How many times the tolerance the gap may then be to count as converged."""
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -26,7 +31,8 @@ class Solution:
         value: The objective there.
         gap: By how much that is above the minimum, at most, as estimated.
         evaluations: How often the objective was evaluated.
-        converged: Whether the gap is within the tolerance.
+        converged: Whether the gap is within the tolerance, or within 30 times of it where
+            rounding stood in the way.
     """
 
     x: Array
@@ -51,8 +57,9 @@ def minimise(
     in their equation 7.20. Steps are halved, or less by interpolation, until the function has
     decreased enough (Armijo); in a strictly convex one every step then has positive curvature.
 
-    It stops when half the square of the gradient's norm in the inverse Hessian's approximation,
-    which is the gap to the minimum of the quadratic model, is below `tolerance` times the value.
+    It ends when half the square of the gradient's norm in the inverse Hessian's approximation,
+    which is the gap to the minimum of the quadratic model, is below `tolerance` times the value; or
+    when rounding lets the value fall no further.
 
     Args:
         objective: From a point to the value and the gradient.
@@ -63,13 +70,13 @@ def minimise(
     """
     x, (value, gradient) = start, objective(start)
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=MEMORY)
-    scale, count = 1.0, 1
+    scale, count, lowest, stalled = 1.0, 1, value, 0
     while True:
         direction = -_two_loops(gradient, pairs, lambda g: scale * precondition(g))  # noqa: B023
         slope = float(np.vdot(gradient, direction))
         gap = -slope / 2
-        if gap <= tolerance * abs(value):
-            return Solution(x, value, gap, count, True)
+        if gap <= tolerance * abs(value) or stalled == STALLED:
+            return Solution(x, value, gap, count, gap <= ENOUGH * tolerance * abs(value))
         length, accepted = 1.0, False
         for _ in range(HALVINGS):
             if count >= evaluations:
@@ -84,13 +91,16 @@ def minimise(
             best = -slope * length**2 / (2 * (new - value - length * slope))
             length = min(max(best, 0.1 * length), 0.5 * length) if best == best else 0.1 * length
         if not accepted:
-            return Solution(x, value, gap, count, False)
+            enough = gap <= ENOUGH * tolerance * abs(value)
+            return Solution(x, value, gap, count, enough)
         change = new_gradient - gradient
         curvature = float(np.vdot(step, change))
         if curvature > 0:
             pairs.append((step, change, curvature))
             scale = curvature / float(np.vdot(change, precondition(change)))
         x, value, gradient = x + step, new, new_gradient
+        stalled = stalled + 1 if value >= lowest - ROUNDING * abs(value) else 0
+        lowest = min(lowest, value)
 
 
 def _two_loops(

@@ -13,11 +13,11 @@ def logistic(
     """Multinomial logistic loss: minus the log of the softmax at the true class.
 
     Args:
-        X: float32 (rows, dimensions).
+        X: (rows, dimensions), float32 or float64, as all that follows.
         codes: The true classes, int (rows,).
-        coef: float32 (dimensions, columns).
-        intercept: float32 (columns,).
-        shift: float32 (dimensions,) to subtract of the features, or empty.
+        coef: (dimensions, columns).
+        intercept: (columns,).
+        shift: (dimensions,) to subtract of the features, or empty.
         columns: The class of each column, int.
 
     Returns:
@@ -31,7 +31,7 @@ def logistic(
     exponentials = xp.exp(scores)
     total = xp.sum(exponentials, axis=1, keepdims=True)
     loss = xp.sum(xp.log(total)) - xp.sum(xp.where(truth, scores, 0.0))
-    residual = exponentials / total - xp.astype(truth, xp.float32)
+    residual = exponentials / total - xp.astype(truth, X.dtype)
     return loss, residual.T @ X, xp.sum(residual, axis=0)
 
 
@@ -42,7 +42,7 @@ def squared_hinge(
     xp = array_namespace(X)
     X = X - shift if shift.shape[0] else X
     sign = xp.where(codes[:, None] == columns[None, :], 1.0, -1.0)
-    sign = xp.astype(sign, xp.float32, copy=False)
+    sign = xp.astype(sign, X.dtype, copy=False)
     slack = 1 - sign * (X @ coef + intercept)
     slack = xp.where(slack > 0, slack, 0.0)
     residual = -2 * sign * slack

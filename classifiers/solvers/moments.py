@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.externals.array_api_compat import array_namespace
 
-from classifiers.solvers.rows import Array, Rows
+from classifiers.solvers.rows import Array, Rows, to_numpy
 
 GRAM_ROWS = 4096
 """Of a block: enough that adding up its Gram matrix costs little against computing it."""
@@ -67,10 +67,10 @@ class Moments:
 def moments(rows: Rows, classes: int) -> Moments:
     """Reads the features once.
 
-    Products are of float32, about a shift near the mean, and summed as float64. The mean of m of n
-    rows is within sqrt(n / m) deviations of the mean of all (Samuelson 1968, How deviant can you
-    be?, Journal of the American Statistical Association 63), so that little cancels when the
-    variance is taken from the sums, wherever the features lie.
+    Products are of float32 (of float64 where that costs nothing), about a shift near the mean, and
+    summed as float64. The mean of m of n rows is within sqrt(n / m) deviations of the mean of all
+    (Samuelson 1968, How deviant can you be?, Journal of the American Statistical Association 63),
+    so that little cancels when the variance is taken from the sums, wherever the features lie.
 
     Args:
         rows: The features and their codes.
@@ -124,16 +124,17 @@ def _moments(shift: Array, counts: Array, class_sums: Array, squares: Array) -> 
 
 
 def _near_mean(rows: Rows) -> Array:
-    """The mean of the first rows, float32 (dimensions,)."""
+    """The mean of the first rows, float32 (dimensions,); exactly the value of a constant column."""
     few = rows.X[:SHIFT_ROWS]
     first = Rows(few.compute() if rows.lazy else few, rows.codes[:SHIFT_ROWS])
-    (total,) = first.sum(_column_sums)
-    near: Array = (total / first.n).astype(np.float32)
+    origin = to_numpy(first.X[0]).astype(np.float32)
+    (total,) = first.sum(_distances, origin)
+    near: Array = (origin + total / first.n).astype(np.float32)
     return near
 
 
-def _column_sums(X: Any, codes: Any) -> tuple[Any]:
-    return (array_namespace(X).sum(X, axis=0),)
+def _distances(X: Any, codes: Any, origin: Any) -> tuple[Any]:
+    return (array_namespace(X).sum(X - origin, axis=0),)
 
 
 def _squares(X: Any, codes: Any, classes: Any, shift: Any) -> tuple[Any, Any, Any]:
@@ -150,5 +151,5 @@ def _products(X: Any, codes: Any, classes: Any, shift: Any) -> tuple[Any, Any, A
 def _by_class(Z: Any, codes: Any, classes: Any) -> tuple[Any, Any]:
     """The rows of each class: how many, and their sum."""
     xp = array_namespace(Z)
-    member = xp.astype(codes[:, None] == classes[None, :], xp.float32)
+    member = xp.astype(codes[:, None] == classes[None, :], Z.dtype)
     return xp.sum(member, axis=0), member.T @ Z

@@ -15,6 +15,8 @@ from classifiers.solvers.moments import Moments, moments_and_gram
 from classifiers.solvers.rows import Array, Block, Rows
 
 TOLERANCE = 1e-7
+"""Of the estimated gap to the minimum, relative to it. The true one was up to 64 times as large on
+awkward problems, so that the objective ends well within 1e-4 of its minimum."""
 EVALUATIONS = 1000
 WIDTH = 16
 """To so many columns narrower weights are filled up, which BLAS multiplies faster."""
@@ -93,8 +95,8 @@ def _objective(
     # A column that belongs to no class and never scores adds to neither loss.
     filled = np.full(width, -1, dtype=np.int64)
     filled[:count] = columns
-    coef = np.zeros((rows.dimensions, width), dtype=np.float32)
-    intercept = np.full(width, -1e30, dtype=np.float32)
+    coef = np.zeros((rows.dimensions, width))
+    intercept = np.full(width, -1e30)
 
     def evaluate(x: Array) -> tuple[float, Array]:
         W, b = x[:, :-1], x[:, -1]

@@ -34,6 +34,11 @@ DEVICE_ROWS = 2**16
 """Of a block on a device, which has no cache to mind but must not hold all rows a second time."""
 
 
+SMALL = 2**22
+"""Up to so many numbers in memory are computed with as float64, which then costs nothing: few rows
+in many dimensions are often separable, and their losses too small for float32."""
+
+
 class Rows:
     """Features with a label code each, to be summed over in blocks.
 
@@ -43,7 +48,8 @@ class Rows:
     or PyTorch: blocks are computed there, only sums leave it).
 
     Attributes:
-        X: (n, dimensions), a floating-point dtype; computed with as float32.
+        X: (n, dimensions), a floating-point dtype; computed with as float32, or as float64 where
+            it is small.
         codes: int (n,), numpy.
         n: How many rows.
         dimensions: How many columns.
@@ -57,6 +63,8 @@ class Rows:
         self.on_device = not (self.lazy or in_memory(X))
         if self.lazy and X.numblocks[1] > 1:
             X = X.rechunk({1: -1})
+        if in_memory(X) and X.size <= SMALL:
+            X = X.astype(np.float64)
         self.X = X
         self._blas = ThreadpoolController()
 
@@ -64,8 +72,8 @@ class Rows:
         """Sums what a function gives of each block of rows.
 
         Args:
-            function: From a block of float32 (rows, dimensions), its codes (rows,) and the
-                arguments to a tuple of arrays, in the namespace of the block.
+            function: From a block (rows, dimensions), its codes (rows,) and the arguments to a
+                tuple of arrays, in the namespace and the dtype of the block.
             arguments: Arrays of numpy, handed to every call.
             rows: How many rows a block has; as many as stay in cache where missing.
 
@@ -152,15 +160,18 @@ def _blocks(
 ) -> Iterator[tuple[Array, ...]]:
     """What a function gives of each block of rows in memory or on a device, brought to numpy."""
     xp, place = array_namespace(X), device(X)
-    there = [xp.asarray(argument, device=place) for argument in arguments]
+    exact = xp.float64 if X.dtype == xp.float64 else xp.float32
+    there = [
+        xp.asarray(a, dtype=exact if a.dtype.kind == "f" else None, device=place) for a in arguments
+    ]
     for start in range(0, len(X), rows):
         some = slice(start, start + rows)
-        block = xp.astype(X[some], xp.float32, copy=False)
+        block = xp.astype(X[some], exact, copy=False)
         values = function(block, xp.asarray(codes[some], device=place), *there)
-        yield tuple(_to_numpy(value).astype(dtype, copy=False) for value in values)
+        yield tuple(to_numpy(value).astype(dtype, copy=False) for value in values)
 
 
-def _to_numpy(value: Any) -> Array:
+def to_numpy(value: Any) -> Array:
     """An array, also one on a device; PyTorch's would not come by itself."""
     return np.asarray(value.cpu() if is_torch_array(value) else value)
 

@@ -108,7 +108,7 @@ def test_logistic_reaches_the_objective_of_scikit_learn(given: Problem, C: float
     if len(W) == 1:
         W, b = np.concatenate([-W / 2, W / 2]), np.concatenate([-b / 2, b / 2])
     best, found = log_loss(W, b, Z, y, C), log_loss(*weights(head, X), Z, y, C)
-    assert found <= best * (1 + 1e-5)
+    assert found <= best * (1 + 2e-5)
     close = np.abs(head.predict_proba(X) - peer.predict_proba(Z)).max()
     assert close < 0.02
 
@@ -135,7 +135,7 @@ def test_the_svm_reaches_the_minimum_of_its_objective(given: Problem, C: float) 
             options={"maxiter": 5000, "maxfun": 20000, "ftol": 1e-14, "gtol": 1e-9},
         )
         best += result.fun
-    assert found <= best * (1 + 1e-5)
+    assert found <= best * (1 + 2e-5)
 
 
 @several
@@ -158,6 +158,23 @@ def test_lda_decides_as_scikit_learn_s(given: Problem, shrinkage: float) -> None
     peer = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(Z, y)
     head = lda.make(shrinkage=shrinkage, seed=0).fit(X, y)
     assert np.abs(head.predict_proba(X) - peer.predict_proba(Z)).max() < 5e-3
+
+
+@pytest.mark.parametrize("kind", ["clusters", "collinear", "unbalanced", "far from zero"])
+@pytest.mark.parametrize("classes", [2, 9])
+def test_float32_reaches_the_minimum_too(
+    kind: str, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which small problems are not computed with of themselves."""
+    X, y = problem(kind, classes, 7)
+    for module in (logistic, svm):
+        exact = module.make(C=0.1, seed=0).fit(X, y)
+        with monkeypatch.context() as patch:
+            patch.setattr("classifiers.solvers.rows.SMALL", 0)
+            head = module.make(C=0.1, seed=0).fit(X, y)
+        assert head.converged_
+        apart = np.abs(head.decision_function(X) - exact.decision_function(X)).max()
+        assert apart < 0.02 * np.abs(exact.decision_function(X)).max()
 
 
 def test_lda_without_shrinkage_is_scikit_learn_s_on_what_varies() -> None:
