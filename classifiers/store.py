@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
     from classifiers.heads.dense import DenseClassifier
 
-TRUSTED: list[str] = []
+TRUSTED: list[str] = [
+    "classifiers.heads.lda.LDAClassifier",
+    "classifiers.heads.logistic.LogisticClassifier",
+    "classifiers.heads.nearest_mean.NearestMeanClassifier",
+    "classifiers.heads.ridge.RidgeClassifier",
+    "classifiers.heads.svm.LinearSVMClassifier",
+]
 """Types to trust beyond those of scikit-learn and numpy, which skops trusts by itself."""
 
 ESTIMATOR = "estimator.json"
@@ -76,11 +82,11 @@ def load_head(path: Path) -> BaseEstimator:
 
 
 def _load_skops(path: Path) -> BaseEstimator:
-    from sklearn.pipeline import Pipeline
+    from sklearn.base import BaseEstimator
     from skops.io import load
 
     head = load(path, trusted=TRUSTED)
-    if not isinstance(head, Pipeline):
+    if not isinstance(head, BaseEstimator):
         raise TypeError(f"it holds a {type(head).__name__}")
     return head
 

@@ -1,0 +1,120 @@
+"""Limited-memory BFGS with a preconditioner."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from classifiers.solvers.rows import Array
+
+MEMORY = 10
+SUFFICIENT = 1e-4
+ROUNDING = 1e-7
+"""Of the objective, relative: what float32 leaves uncertain, and no step is refused for."""
+HALVINGS = 30
+
+STALLED = 10
+"""After so many steps in a row that do not get below what float32 leaves uncertain, it ends."""
+ENOUGH = 30
+"""How many times the tolerance the gap may then be to count as converged."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where a minimisation ended.
+
+    Attributes:
+        x: The point.
+        value: The objective there.
+        gap: By how much that is above the minimum, at most, as estimated.
+        evaluations: How often the objective was evaluated.
+        converged: Whether the gap is within the tolerance, or within 30 times of it where
+            rounding stood in the way.
+    """
+
+    x: Array
+    value: float
+    gap: float
+    evaluations: int
+    converged: bool
+
+
+def minimise(
+    objective: Callable[[Array], tuple[float, Array]],
+    precondition: Callable[[Array], Array],
+    start: Array,
+    *,
+    tolerance: float,
+    evaluations: int,
+) -> Solution:
+    """Minimises a smooth and strictly convex function.
+
+    L-BFGS by the two-loop recursion (Nocedal and Wright, Numerical Optimization, 2nd ed.,
+    algorithm 7.4) whose first matrix is the preconditioner, scaled by the last step as
+    in their equation 7.20. Steps are halved, or less by interpolation, until the function has
+    decreased enough (Armijo); in a strictly convex one every step then has positive curvature.
+
+    It ends when half the square of the gradient's norm in the inverse Hessian's approximation,
+    which is the gap to the minimum of the quadratic model, is below `tolerance` times the value; or
+    when rounding lets the value fall no further.
+
+    Args:
+        objective: From a point to the value and the gradient.
+        precondition: From a gradient to the inverse of an approximate Hessian times it.
+        start: Where to begin.
+        tolerance: Relative to the objective's value.
+        evaluations: How often the objective may be evaluated.
+    """
+    x, (value, gradient) = start, objective(start)
+    pairs: deque[tuple[Array, Array, float]] = deque(maxlen=MEMORY)
+    scale, count, lowest, stalled = 1.0, 1, value, 0
+    while True:
+        direction = -_two_loops(gradient, pairs, lambda g: scale * precondition(g))  # noqa: B023
+        slope = float(np.vdot(gradient, direction))
+        gap = -slope / 2
+        if gap <= tolerance * abs(value) or stalled == STALLED:
+            return Solution(x, value, gap, count, gap <= ENOUGH * tolerance * abs(value))
+        length, accepted = 1.0, False
+        for _ in range(HALVINGS):
+            if count >= evaluations:
+                break
+            step = length * direction
+            new, new_gradient = objective(x + step)
+            count += 1
+            if new <= value + SUFFICIENT * length * slope + ROUNDING * abs(value):
+                accepted = True
+                break
+            # The minimum of the parabola through what is known, within bounds.
+            best = -slope * length**2 / (2 * (new - value - length * slope))
+            length = min(max(best, 0.1 * length), 0.5 * length) if best == best else 0.1 * length
+        if not accepted:
+            enough = gap <= ENOUGH * tolerance * abs(value)
+            return Solution(x, value, gap, count, enough)
+        change = new_gradient - gradient
+        curvature = float(np.vdot(step, change))
+        if curvature > 0:
+            pairs.append((step, change, curvature))
+            scale = curvature / float(np.vdot(change, precondition(change)))
+        x, value, gradient = x + step, new, new_gradient
+        stalled = stalled + 1 if value >= lowest - ROUNDING * abs(value) else 0
+        lowest = min(lowest, value)
+
+
+def _two_loops(
+    gradient: Array,
+    pairs: deque[tuple[Array, Array, float]],
+    first: Callable[[Array], Array],
+) -> Array:
+    """The approximate inverse Hessian times the gradient."""
+    q, weights = gradient.copy(), []
+    for step, change, curvature in reversed(pairs):
+        weight = np.vdot(step, q) / curvature
+        weights.append(weight)
+        q -= weight * change
+    r = first(q)
+    for (step, change, curvature), weight in zip(pairs, reversed(weights), strict=True):
+        r += (weight - np.vdot(change, r) / curvature) * step
+    return r
