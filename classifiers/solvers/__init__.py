@@ -1,0 +1,1 @@
+"""The algorithms behind the heads: arrays in, arrays out."""
