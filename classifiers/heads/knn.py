@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from classifiers.standardise import standardiser
 from features.errors import UserError
 
 METRICS = ("cosine", "euclidean")
 
-QUERIES, ROWS = 2048, 4096
-"""A block of keys is 32 MB, whatever the number of images."""
+QUERIES, ROWS = 512, 2048
+"""A block of products is 4 MB, whatever the number of images; each thread holds one."""
+
+SAMPLE = 512
+"""Of how many rows the k-th nearest tells, in the first block, which rows are worth a look."""
 
 
 def make(*, k: int, metric: str, seed: int) -> KnnClassifier:
@@ -138,8 +143,9 @@ def _queries(values: np.ndarray, metric: str) -> np.ndarray:
 def nearest(queries: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
     """The rows whose product with a query is least.
 
-    Blocks of queries meet blocks of rows in one matrix product. Only what lies below a query's k-th
-    least product so far is looked at again; after the first block that is little.
+    Blocks of queries meet blocks of rows in matrix products. Only what lies below a query's k-th
+    least product so far is looked at again; after the first block that is little. Each thread has
+    blocks of queries of its own, so that looking is shared too.
 
     Args:
         queries: float32 (m, dimensions).
@@ -149,20 +155,28 @@ def nearest(queries: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
     Returns:
         int64 (m, k): the rows' places, the least product first, of equal ones the first row.
     """
-    found = np.empty((len(queries), k), np.int64)
-    for start in range(0, len(queries), QUERIES):
-        block = queries[start : start + QUERIES]
-        keys = np.full((len(block), k), np.inf, np.float32)
-        places = np.zeros((len(block), k), np.int64)
-        for first in range(0, len(rows), ROWS):
-            products = block @ rows[first : first + ROWS].T
-            if first == 0 and k < products.shape[1]:
-                low = products <= np.partition(products, k - 1, axis=1)[:, k - 1 :][:, :1]
-            else:
-                low = products < keys[:, -1:]
-            keys, places = _merge(keys, places, products, low, first)
-        found[start : start + QUERIES] = places
-    return found
+    blocks = [queries[start : start + QUERIES] for start in range(0, len(queries), QUERIES)]
+    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(max(pools, default=1)) as threads:
+        found = list(threads.map(lambda block: _nearest(block, rows, k), blocks))
+    return np.concatenate(found)
+
+
+def _nearest(queries: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
+    """The nearest of one block of queries."""
+    keys = np.full((len(queries), k), np.inf, np.float32)
+    places = np.zeros((len(queries), k), np.int64)
+    memory = np.empty((len(queries), min(ROWS, len(rows))), np.float32)
+    for first in range(0, len(rows), ROWS):
+        block = rows[first : first + ROWS]
+        products = np.matmul(queries, block.T, out=memory[:, : len(block)])
+        sample = products[:, : max(k, SAMPLE)]
+        if first == 0 and k <= sample.shape[1]:
+            low = products <= np.partition(sample, k - 1, axis=1)[:, k - 1 : k]
+        else:
+            low = products < keys[:, -1:]
+        keys, places = _merge(keys, places, products, low, first)
+    return places
 
 
 def _merge(

@@ -25,7 +25,7 @@ def problem(seed: int, rows: int, width: int, classes: int) -> tuple[np.ndarray,
     return values.astype(np.float32), labels
 
 
-@pytest.fixture(params=[(2048, 4096), (7, 5)], ids=["one block", "small blocks"])
+@pytest.fixture(params=[(512, 2048), (7, 5)], ids=["one block", "small blocks"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(knn, "QUERIES", request.param[0])
     monkeypatch.setattr(knn, "ROWS", request.param[1])
@@ -45,7 +45,7 @@ def test_it_is_an_estimator(estimator: Any, check: Any) -> None:
     classes=st.integers(1, 12),
     share=st.floats(0, 1),
     metric=st.sampled_from(knn.METRICS),
-    sizes=st.sampled_from([(2048, 4096), (7, 5), (1, 1)]),
+    sizes=st.sampled_from([(512, 2048), (7, 5), (1, 1)]),
 )
 def test_it_votes_as_scikit_learn_does_in_float64(
     seed: int, rows: int, width: int, classes: int, share: float, metric: str, sizes: tuple
