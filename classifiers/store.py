@@ -1,16 +1,18 @@
 """What a run's directory holds: the fitted head, and what was found out about it as JSON.
 
-Neither format of a head runs code when it is read: skops for scikit-learn's, `.keras` for the
-dense one. A dense head's file is Keras' own archive with one entry more, the estimator around the
-network.
+Neither format of a head runs code when it is read: skops for scikit-learn's and this project's,
+`.keras` for the dense one. A dense head's file is Keras' own archive with one entry more, the
+estimator around the network. A user's own estimator is read only by who names it: the study says
+where the class is imported from, and never the file.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +24,8 @@ if TYPE_CHECKING:
 
     from classifiers.heads.dense import DenseClassifier
 
-TRUSTED: list[str] = [
-    "classifiers.heads.lda.LDAClassifier",
-    "classifiers.heads.logistic.LogisticClassifier",
-    "classifiers.heads.nearest_mean.NearestMeanClassifier",
-    "classifiers.heads.ridge.RidgeClassifier",
-    "classifiers.heads.svm.LinearSVMClassifier",
-]
-"""Types to trust beyond those of scikit-learn and numpy, which skops trusts by itself."""
+OWN = "classifiers.heads"
+"""Whose types are trusted beyond those of scikit-learn and numpy, which skops trusts by itself."""
 
 ESTIMATOR = "estimator.json"
 
@@ -39,9 +35,10 @@ def save_head(head: BaseEstimator, directory: Path) -> Path:
 
     Returns:
         The file.
-    """
-    from skops.io import dump
 
+    Raises:
+        UserError: A user's own estimator holds what no file without code can hold.
+    """
     from classifiers.heads.dense import DenseClassifier
 
     if isinstance(head, DenseClassifier):
@@ -51,14 +48,19 @@ def save_head(head: BaseEstimator, directory: Path) -> Path:
     else:
         path = directory / "head.skops"
         with whole_file(path) as part:
-            dump(head, part)
+            _dump_skops(head, part)
     for other in {directory / "head.keras", directory / "head.skops"} - {path}:
         other.unlink(missing_ok=True)
     return path
 
 
-def load_head(path: Path) -> BaseEstimator:
+def load_head(path: Path, *, estimator: str | None = None) -> BaseEstimator:
     """Reads a fitted head without running code from its file.
+
+    Args:
+        path: The head's file.
+        estimator: Where the user's own estimator is imported from, as the study says it: classes
+            of its package may stand in the file, and no other's. None: there is none.
 
     Returns:
         An estimator with `predict`, and `predict_proba` or `decision_function`.
@@ -68,11 +70,12 @@ def load_head(path: Path) -> BaseEstimator:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such head; build it with snakemake")
-    load = {".skops": _load_skops, ".keras": _load_dense}.get(path.suffix)
-    if load is None:
+    if path.suffix not in (".skops", ".keras"):
         raise UserError(f"{path}: no head; a head's file ends in .skops or .keras")
     try:
-        return load(path)
+        return _load_dense(path) if path.suffix == ".keras" else _load_skops(path, estimator)
+    except UserError:
+        raise
     # The two libraries raise whatever the damage leads to: bad zip, key, type, value, assertion.
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
@@ -81,14 +84,63 @@ def load_head(path: Path) -> BaseEstimator:
         ) from error
 
 
-def _load_skops(path: Path) -> BaseEstimator:
-    from sklearn.base import BaseEstimator
+def _dump_skops(head: BaseEstimator, path: Path) -> None:
+    from skops.io import dump, get_untrusted_types
+
+    from classifiers.heads.custom import CustomClassifier
+
+    if not isinstance(head, CustomClassifier):
+        dump(head, path)
+        return
+    # skops raises whatever the user's attributes lead to.
+    try:
+        dump(head, path)
+        unknown = set(get_untrusted_types(file=path)) - set(_trusted(path, head.estimator))
+    except Exception as error:
+        raise UserError(f"estimator {head.estimator} cannot be saved: {error}") from error
+    if unknown:
+        raise UserError(
+            f"estimator {head.estimator} cannot be saved: it holds {', '.join(sorted(unknown))}; "
+            "keep numbers, text, arrays, scikit-learn's estimators and classes of its own package"
+        )
+
+
+def _load_skops(path: Path, estimator: str | None) -> BaseEstimator:
+    from sklearn.base import BaseEstimator, is_classifier
     from skops.io import load
 
-    head = load(path, trusted=TRUSTED)
-    if not isinstance(head, BaseEstimator):
+    from classifiers.heads.custom import CustomClassifier
+
+    head = load(path, trusted=_trusted(path, estimator))
+    if not isinstance(head, BaseEstimator) or not is_classifier(head):
         raise TypeError(f"it holds a {type(head).__name__}")
+    if isinstance(head, CustomClassifier) and head.estimator != estimator:
+        raise TypeError(f"it holds the estimator {head.estimator}, not {estimator}")
     return head
+
+
+def _trusted(path: Path, estimator: str | None) -> list[str]:
+    """Those of a file's types that are classes of this project's heads or the user's package.
+
+    Classes alone: a function of the package would be one that the file may call.
+    """
+    from skops.io import get_untrusted_types
+
+    from classifiers.heads.custom import find_class
+
+    packages = [OWN]
+    if estimator is not None:
+        packages.append(find_class(estimator).__module__.partition(".")[0])
+    return [name for name in get_untrusted_types(file=path) if _is_class(name, packages)]
+
+
+def _is_class(name: str, packages: Sequence[str]) -> bool:
+    """Whether a dotted name is that of a class that one of the packages defines."""
+    module, _, kind = name.rpartition(".")
+    if not any(f"{module}.".startswith(f"{package}.") for package in packages):
+        return False
+    found = getattr(importlib.import_module(module), kind, None)
+    return isinstance(found, type) and found.__module__ == module
 
 
 def _dump_dense(head: DenseClassifier, path: Path) -> None:
