@@ -1,0 +1,165 @@
+"""The steps of an epoch: inside TensorFlow's graph, or by Keras' own `fit` on other backends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+Loss = Callable[[Any, Any], Any]
+Steps = Callable[[Any, np.ndarray, np.ndarray], tuple[float, int]]
+
+
+def cross_entropy(classes: int, smoothing: float) -> Loss:
+    """The loss of each row, of targets (n,) and logits (n, classes).
+
+    With smoothing every class is given `smoothing / classes` of the target (Szegedy et al. 2016,
+    Rethinking the Inception Architecture, section 7).
+    """
+    import keras
+
+    if not smoothing:
+        return lambda targets, logits: keras.losses.sparse_categorical_crossentropy(
+            targets, logits, from_logits=True
+        )
+
+    def smoothed(targets: Any, logits: Any) -> Any:
+        wanted = keras.ops.one_hot(keras.ops.reshape(targets, (-1,)), classes)
+        return keras.losses.categorical_crossentropy(
+            wanted, logits, from_logits=True, label_smoothing=smoothing
+        )
+
+    return smoothed
+
+
+def steps_of(network: keras.Model, optimizer: keras.Optimizer, loss: Loss, batch: int) -> Steps:
+    """What trains a network on rows: in TensorFlow's graph where Keras runs on it, else by `fit`.
+
+    Returns:
+        A function of rows, float32 (rows, features), their targets, int32 (rows,), the order in
+        which to take them, int32 (n,), and the rate of each step, float32 (steps,). It takes one
+        step of the optimizer for each `batch` of the order, and gives the sum over the rows of the
+        loss as it was before the step, penalties with it, and how many rows were right.
+    """
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        return steps_in_graph(network, optimizer, loss, batch)
+    return steps_by_fit(network, optimizer, loss, batch)
+
+
+def steps_in_graph(
+    network: keras.Model, optimizer: keras.Optimizer, loss: Loss, batch: int
+) -> Steps:
+    """All steps as one loop of a TensorFlow graph, which gathers each batch from the rows itself.
+
+    Against `fit` it saves Python's part of every step; and each step is compiled as a whole by XLA.
+    """
+    import tensorflow as tf
+
+    variables = network.trainable_variables
+    optimizer.build(variables)
+
+    def step(values: Any, targets: Any, rate: Any) -> tuple[Any, Any]:
+        optimizer.learning_rate = rate
+        with tf.GradientTape() as tape:
+            logits = network(values, training=True)
+            cost = tf.reduce_mean(loss(targets, logits))
+            cost = tf.add_n([cost, *network.losses])
+        optimizer.apply(tape.gradient(cost, variables), variables)
+        right = tf.argmax(logits, axis=1, output_type=tf.int32) == targets
+        return cost, tf.reduce_sum(tf.cast(right, tf.int32))
+
+    def loop(size: int) -> Any:
+        """The loop over batches of one size."""
+
+        def steps(values: Any, targets: Any, order: Any, rates: Any) -> tuple[Any, Any]:
+            total, right = tf.constant(0.0), tf.constant(0)
+            for number in tf.range(tf.shape(order)[0]):
+                rows = order[number]
+                cost, hits = step(tf.gather(values, rows), tf.gather(targets, rows), rates[number])
+                total += cost * size
+                right += hits
+            return total, right
+
+        return tf.function(
+            steps,
+            input_signature=[
+                tf.TensorSpec((None, network.input_shape[1]), tf.float32),
+                tf.TensorSpec((None,), tf.int32),
+                tf.TensorSpec((None, size), tf.int32),
+                tf.TensorSpec((None,), tf.float32),
+            ],
+        )
+
+    loops: dict[int, Any] = {}
+
+    def run(
+        values: Any, targets: np.ndarray, order: np.ndarray, rates: np.ndarray
+    ) -> tuple[float, int]:
+        whole = len(order) // batch
+        cuts = [(batch, order[: whole * batch], rates[:whole])]
+        cuts.append((len(order) - whole * batch, order[whole * batch :], rates[whole:]))
+        total, right = 0.0, 0
+        for size, rows, speed in cuts:
+            if len(rows):
+                loops.setdefault(size, loop(size))
+                cost, hits = loops[size](values, targets, rows.reshape(-1, size), speed)
+                total, right = total + float(cost), right + int(hits)
+        return total, right
+
+    return run
+
+
+def steps_by_fit(network: keras.Model, optimizer: keras.Optimizer, loss: Loss, batch: int) -> Steps:
+    """The same by Keras' `fit`, on any backend."""
+    import keras
+
+    network.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+
+    def run(
+        values: Any, targets: np.ndarray, order: np.ndarray, rates: np.ndarray
+    ) -> tuple[float, int]:
+        def set_rate(number: int, logs: Any) -> None:
+            optimizer.learning_rate = rates[number]
+
+        done = network.fit(
+            np.asarray(values)[order],
+            targets[order],
+            batch_size=batch,
+            shuffle=False,
+            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_begin=set_rate)],
+            verbose=0,
+        ).history
+        return done["loss"][0] * len(order), round(done["accuracy"][0] * len(order))
+
+    return run
+
+
+def evaluated(network: keras.Model, portions: Any, targets: np.ndarray) -> tuple[float, float]:
+    """A network's mean log loss and its accuracy.
+
+    Args:
+        network: Ends in logits.
+        portions: The rows in their order, some at a time.
+        targets: int32 (n,); -1 for a class that the network does not know, which is never right
+            and counts in the accuracy alone.
+    """
+    import keras
+
+    costs, right, place = [], 0, 0
+    for values in portions:
+        logits = keras.ops.convert_to_numpy(network(values, training=False))
+        wanted = targets[place : place + len(values)]
+        place += len(values)
+        right += int((logits.argmax(axis=1) == wanted).sum())
+        logits, wanted = logits[wanted >= 0], wanted[wanted >= 0]
+        logits = logits - logits.max(axis=1, keepdims=True)
+        chosen = logits[np.arange(len(wanted)), wanted]
+        costs.append(np.log(np.exp(logits).sum(axis=1)) - chosen)
+    cost = np.concatenate(costs)
+    return float(cost.mean()) if len(cost) else float("nan"), right / len(targets)
