@@ -78,8 +78,8 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             validation rows, "val_loss" (log loss alone) and "val_accuracy".
         epochs_: After how many epochs the network is as it is kept: what `until` of a fit on more
             rows is to be.
-        status_: "finished", "stopped early", or "diverged": the loss became infinite or NaN, and
-            the network is as it was kept last before.
+        status_: "finished", "stopped early", or "diverged": the loss or a weight became infinite
+            or NaN, and the network is as it was kept last before.
     """
 
     def __init__(
@@ -270,20 +270,21 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 for name, value in figures.items():
                     self.history_.setdefault(name, []).append(value)
                 advance(1)
-                if not np.isfinite(figures["loss"]):
+                weights = network.get_weights()
+                if not all(np.isfinite(part).all() for part in (figures["loss"], *weights)):
                     self.status_ = "diverged"
                     break
                 if until or not (watched and self.monitor) or self._is_best():
-                    self.epochs_, kept = epoch + 1, network.get_weights()
+                    self.epochs_, kept = epoch + 1, weights
                 elif self.patience and epoch + 1 - self.epochs_ >= self.patience:
                     self.status_ = "stopped early"
                     break
         network.set_weights(kept)
         if self.status_ == "diverged":
             warnings.warn(
-                f"diverged: the loss became {figures['loss']} in epoch {len(self.history_['loss'])}"
-                f" of {self.epochs}; what is kept is the network after {self.epochs_} epochs. Lower"
-                " learning_rate",
+                f"diverged in epoch {len(self.history_['loss'])} of {self.epochs}: its loss or "
+                f"weights are no finite numbers; kept is the network after {self.epochs_} epochs. "
+                "Lower learning_rate",
                 ConvergenceWarning,
                 stacklevel=3,
             )

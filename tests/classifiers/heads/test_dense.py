@@ -102,7 +102,9 @@ def test_a_network_with_code_in_it_or_a_part_of_one_is_refused(
     code = keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs))
     code.save(path)
     with zipfile.ZipFile(path, "a") as entries:
-        entries.writestr("estimator.json", json.dumps({"settings": SETTINGS, "classes": [0, 1]}))
+        entries.writestr(
+            "estimator.json", json.dumps({"settings": SETTINGS, "classes": [0, 1], "fitted": {}})
+        )
     with pytest.raises(UserError, match="not a whole head"):
         load_head(path)
 
