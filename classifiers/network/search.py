@@ -15,7 +15,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -335,7 +335,8 @@ def _run(
         oracle = keras_tuner.oracles.HyperbandOracle(**common, **options)
     else:
         oracle = keras_tuner.oracles.RandomSearchOracle(**common, max_trials=options["trials"])
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Keras Tuner's own, each time
         try:
             Search(oracle, directory=scratch, project_name="search").search(verbose=0)
         except _TimeIsUp:
@@ -376,7 +377,8 @@ def _earlier(file: Path, settings: Mapping[str, Any]) -> Tried | None:
         found = Tried(**read_json(file))
     except (UserError, TypeError):
         return None
-    return found if found.settings == json.loads(json.dumps(settings)) else None
+    same = found.settings == json.loads(json.dumps(settings))
+    return replace(found, settings=dict(settings)) if same else None
 
 
 def _digest(values: Any) -> str:
