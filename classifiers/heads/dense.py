@@ -227,6 +227,8 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         statistics = StandardScaler()
         for values in blocks(X):
+            if not np.isfinite(values).all():
+                raise ValueError("X holds values that are not finite")
             statistics.partial_fit(values)
         inputs = keras.Input((X.shape[1],), name="features")
         outputs = keras.layers.Normalization(
