@@ -2,8 +2,8 @@
 
 All sides train the same network (dense 256, dropout 0.5, 10 classes) with Adam in batches of 128 on
 the same rows, made up. `fit` gets them standardised beforehand and counts no accuracy; ours
-standardises each batch and counts it. Keras compiles its step by XLA where it can, also where that
-is slower, as it is on a CPU; so `fit` without XLA and with 32 steps a call runs beside, as its best.
+standardises each batch and counts it. Keras compiles its step by XLA where it can, whether or not
+that is faster; so `fit` without XLA runs beside, and with 32 steps a call.
 """
 
 from __future__ import annotations

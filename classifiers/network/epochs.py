@@ -96,10 +96,13 @@ def steps_in_graph(
         )
 
     loops: dict[int, Any] = {}
+    resident: list[Any] = [None, None, None]  # rows and targets, as TensorFlow has them
 
     def run(
         values: Any, targets: np.ndarray, order: np.ndarray, rates: np.ndarray
     ) -> tuple[float, int]:
+        if resident[0] is not values:
+            resident[:] = values, tf.constant(values), tf.constant(targets)
         whole = len(order) // batch
         cuts = [(batch, order[: whole * batch], rates[:whole])]
         cuts.append((len(order) - whole * batch, order[whole * batch :], rates[whole:]))
@@ -107,7 +110,7 @@ def steps_in_graph(
         for size, rows, speed in cuts:
             if len(rows):
                 loops.setdefault(size, loop(size))
-                cost, hits = loops[size](values, targets, rows.reshape(-1, size), speed)
+                cost, hits = loops[size](*resident[1:], rows.reshape(-1, size), speed)
                 total, right = total + float(cost), right + int(hits)
         return total, right
 
