@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.network import schedule as schedules
 from classifiers.network import stack as stacks
-from classifiers.network.epochs import cross_entropy, evaluated, steps_of
-from classifiers.network.rows import Rows, blocks, is_lazy, shuffled, whole_rows
+from classifiers.network.epochs import Steps, cross_entropy, evaluated, steps_of
+from classifiers.network.rows import READ_ROWS, Rows, blocks, is_lazy, shuffled, whole_rows
 from classifiers.split import stratified
 from features.errors import UserError
 from features.progress import progress
@@ -168,11 +168,13 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X, y, validation = self._held_out(X, y)
         self.classes_, targets = np.unique(y, return_inverse=True)
         keras.utils.set_random_seed(self.seed)
-        self.model_, trained = self._network(X)
+        statistics = _statistics(X)
+        self.model_, judged, trained = self._networks(statistics)
         watched = None
         if validation is not None:
-            watched = _Watched(self._rows(validation[0]), self._targets(validation[1]))
-        self._train(trained, X, targets.astype(np.int32), watched, until)
+            rows, wanted = self._rows(validation[0]), self._targets(validation[1])
+            watched = partial(evaluated, judged, targets=wanted, portions=partial(blocks, rows))
+        self._train(trained, statistics, X, targets.astype(np.int32), watched, until)
         return self
 
     def _checked(self, X: Rows, y: np.ndarray) -> tuple[Rows, np.ndarray]:
@@ -221,30 +223,33 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         stacks.check(self.stack)
         return self.stack
 
-    def _network(self, X: Rows) -> tuple[keras.Model, keras.Model]:
-        """The network that ends in probabilities, and the same that ends in logits, to train."""
+    def _networks(self, statistics: StandardScaler) -> tuple[keras.Model, keras.Model, keras.Model]:
+        """The network from features to probabilities, to logits, and from standardised to logits.
+
+        The last is the one to train: rows are standardised once, not again in every epoch.
+        """
         import keras
 
-        statistics = StandardScaler()
-        for values in blocks(X):
-            if not np.isfinite(values).all():
-                raise ValueError("X holds values that are not finite")
-            statistics.partial_fit(values)
-        inputs = keras.Input((X.shape[1],), name="features")
-        outputs = keras.layers.Normalization(
+        inputs = keras.Input(statistics.mean_.shape, name="features")
+        standardised = keras.layers.Normalization(
             mean=statistics.mean_, variance=statistics.scale_**2, name="standardise"
         )(inputs)
-        outputs = stacks.apply(self._layers(), outputs)
+        outputs = stacks.apply(self._layers(), standardised)
         logits = keras.layers.Dense(len(self.classes_), name="logits")(outputs)
         probabilities = keras.layers.Softmax(name="probabilities")(logits)
-        return keras.Model(inputs, probabilities), keras.Model(inputs, logits)
+        return (
+            keras.Model(inputs, probabilities),
+            keras.Model(inputs, logits),
+            keras.Model(standardised, logits),
+        )
 
     def _train(
         self,
         network: keras.Model,
+        statistics: StandardScaler,
         X: Rows,
         targets: np.ndarray,
-        watched: _Watched | None,
+        watched: Callable[[], tuple[float, float]] | None,
         until: int | None,
     ) -> None:
         """Trains epoch by epoch, and leaves the network as it is to be kept."""
@@ -256,6 +261,10 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         loss = cross_entropy(len(self.classes_), self.label_smoothing)
         run = steps_of(network, optimizer, loss, self.batch_size)
         steps = -(-len(targets) // self.batch_size)
+        standardised = partial(_standardised, statistics=statistics)
+        # Rows in memory are standardised once, and kept where the network runs.
+        prepare = standardised if is_lazy(X) else None
+        rows = X if is_lazy(X) else keras.ops.convert_to_tensor(standardised(X))
         rates = schedules.rates(self.schedule, self.learning_rate, self.epochs, steps)
         generator = np.random.default_rng(self.seed)
         epochs = min(until or self.epochs, self.epochs)
@@ -265,9 +274,9 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         with progress(epochs, "dense head", unit="epochs") as advance:
             for epoch in range(epochs):
                 fall = schedules.reduced(self.schedule, self._falling())
-                figures = self._epoch(run, X, targets, rates[epoch] * fall, generator)
+                figures = self._epoch(run, prepare, rows, targets, rates[epoch] * fall, generator)
                 if watched:
-                    cost, accuracy = evaluated(network, blocks(watched.rows), watched.targets)
+                    cost, accuracy = watched()
                     figures |= {"val_loss": cost, "val_accuracy": accuracy}
                 for name, value in figures.items():
                     self.history_.setdefault(name, []).append(value)
@@ -293,7 +302,8 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _epoch(
         self,
-        run: Any,
+        run: Steps,
+        prepare: Callable[[np.ndarray], np.ndarray] | None,
         X: Rows,
         targets: np.ndarray,
         rates: np.ndarray,
@@ -303,6 +313,7 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         total, right, step = 0.0, 0, 0
         for values, wanted, order in shuffled(X, targets, self.batch_size, generator):
             steps = -(-len(order) // self.batch_size)
+            values = prepare(values) if prepare else values
             cost, hits = run(values, wanted, order, rates[step : step + steps])
             total, right, step = total + cost, right + hits, step + steps
         rows = len(targets)
@@ -334,9 +345,22 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
 
-@dataclass(frozen=True)
-class _Watched:
-    """Rows to watch, and the places of their labels in `classes_`."""
+def _statistics(X: Rows) -> StandardScaler:
+    """Each feature's mean and deviation over all rows."""
+    statistics = StandardScaler()
+    for values in blocks(X):
+        if not np.isfinite(values).all():
+            raise ValueError("X holds values that are not finite")
+        statistics.partial_fit(values)
+    return statistics
 
-    rows: Rows
-    targets: np.ndarray
+
+def _standardised(values: np.ndarray, statistics: StandardScaler) -> np.ndarray:
+    """The rows as the network's first layer would give them, float32."""
+    mean, scale = statistics.mean_.astype(np.float32), statistics.scale_.astype(np.float32)
+    made = np.empty(values.shape, np.float32)
+    for start in range(0, len(values), READ_ROWS):
+        rows = slice(start, start + READ_ROWS)
+        np.subtract(values[rows], mean, out=made[rows])
+        made[rows] /= scale
+    return made

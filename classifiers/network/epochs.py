@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import keras
 
 Loss = Callable[[Any, Any], Any]
-Steps = Callable[[Any, np.ndarray, np.ndarray], tuple[float, int]]
+Steps = Callable[[Any, np.ndarray, np.ndarray, np.ndarray], tuple[float, int]]
 
 
 def cross_entropy(classes: int, smoothing: float) -> Loss:
@@ -187,19 +187,21 @@ def steps_by_fit(network: keras.Model, optimizer: keras.Optimizer, loss: Loss, b
     return run
 
 
-def evaluated(network: keras.Model, portions: Any, targets: np.ndarray) -> tuple[float, float]:
+def evaluated(
+    network: keras.Model, portions: Callable[[], Iterable[np.ndarray]], targets: np.ndarray
+) -> tuple[float, float]:
     """A network's mean log loss and its accuracy.
 
     Args:
         network: Ends in logits.
-        portions: The rows in their order, some at a time.
+        portions: Gives the rows in their order, some at a time.
         targets: int32 (n,); -1 for a class that the network does not know, which is never right
             and counts in the accuracy alone.
     """
     import keras
 
     costs, right, place = [], 0, 0
-    for values in portions:
+    for values in portions():
         logits = keras.ops.convert_to_numpy(network(values, training=False))
         wanted = targets[place : place + len(values)]
         place += len(values)

@@ -27,7 +27,7 @@ def is_lazy(X: Rows) -> bool:
 
 def whole_rows(X: dask.array.Array) -> dask.array.Array:
     """The same array in blocks of whole rows, each in one piece."""
-    rows: dask.array.Array = X.rechunk({1: -1})
+    rows: dask.array.Array = X.rechunk({1: -1})  # type: ignore[no-untyped-call]
     return rows
 
 

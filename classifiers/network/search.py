@@ -9,13 +9,16 @@ it ends as if it had never been killed, and nothing hangs on Keras Tuner's own s
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import logging
+import operator
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,7 +235,7 @@ def _space(space: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
             )
     found = {name: _values(name, given) for name, given in space.items()}
     if "units" in space:
-        found = {"depth": [1], "penalty": ["none"]} | found
+        found = {"depth": [1], "penalty": ["none"], **found}
         unknown = [one for one in found["penalty"] if one not in ("none", "l1", "l2")]
         if unknown:
             raise UserError(f"search: no penalty {unknown[0]!r}; allowed: none, l1, l2")
@@ -271,7 +274,7 @@ def _hyperparameters(values: Mapping[str, Any]) -> keras_tuner.HyperParameters:
             declare("penalty_rate", "penalty_rate")
     if "units" in values:
         for number in range(max(values["depth"])):
-            deeper = _places(values["depth"], lambda depth, number=number: depth > number)
+            deeper = _places(values["depth"], partial(operator.lt, number))
             with drawn.conditional_scope("depth", deeper):
                 declare(f"units_{number}", "units")
     return drawn
@@ -382,9 +385,10 @@ def _earlier(file: Path, settings: Mapping[str, Any]) -> Tried | None:
 
 
 def _digest(values: Any) -> str:
-    """What tells these rows or labels from others."""
+    """What tells these rows or labels from others: their bytes, or the name that dask gives them."""
     if is_lazy(values):
         return str(values.name)
-    from joblib import hash as digest
-
-    return str(digest(np.asarray(values)))
+    array = np.ascontiguousarray(values)
+    array = array.astype(str) if array.dtype == object else array
+    content = hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest()
+    return f"{array.dtype} {array.shape} {content}"

@@ -79,7 +79,10 @@ def test_a_network_is_judged_by_log_loss_and_what_it_does_not_know_is_wrong(
     model = network()
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(model(values)))
     right = (probabilities.argmax(axis=1) == targets).mean()
-    parts = (values[:20], values[20:])
+
+    def parts() -> tuple[np.ndarray, ...]:
+        return values[:20], values[20:]
+
     assert evaluated(model, parts, targets) == pytest.approx(
         (log_loss(targets, probabilities.astype(float), labels=range(CLASSES)), right), rel=1e-5
     )
