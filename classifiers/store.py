@@ -28,6 +28,8 @@ OWN = "classifiers.heads"
 """Whose types are trusted beyond those of scikit-learn and numpy, which skops trusts by itself."""
 
 ESTIMATOR = "estimator.json"
+FITTED = ("history_", "epochs_", "status_")
+"""What a dense head found out in its fit, beside the network."""
 
 
 def save_head(head: BaseEstimator, directory: Path) -> Path:
@@ -145,7 +147,11 @@ def _is_class(name: str, packages: Sequence[str]) -> bool:
 
 def _dump_dense(head: DenseClassifier, path: Path) -> None:
     """Keras wants its own suffix, so the archive is written elsewhere first."""
-    fields = {"settings": head.get_params(), "classes": head.classes_.tolist()}
+    fields = {
+        "settings": head.get_params(),
+        "classes": head.classes_.tolist(),
+        "fitted": {name: getattr(head, name) for name in FITTED},
+    }
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "head.keras"
         head.model_.save(archive)
@@ -166,6 +172,8 @@ def _load_dense(path: Path) -> DenseClassifier:
     head.classes_ = np.array(fields["classes"])
     head.model_ = keras.saving.load_model(path, compile=False, safe_mode=True)
     head.n_features_in_ = head.model_.input_shape[1]
+    for name in FITTED:
+        setattr(head, name, fields["fitted"][name])
     return head
 
 

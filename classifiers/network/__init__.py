@@ -1,0 +1,1 @@
+"""What the dense head is made of: its layers, its rates, its epochs, its rows, its search."""
