@@ -73,8 +73,9 @@ def minimise(
         direction = -_two_loops(gradient, pairs, lambda g: scale * precondition(g))  # noqa: B023
         slope = _dot(gradient, direction)
         gap = -slope / 2
+        ended = Solution(x, value, gap, count, gap <= ENOUGH * tolerance * abs(value))
         if gap <= tolerance * abs(value) or stalled == STALLED:
-            return Solution(x, value, gap, count, gap <= ENOUGH * tolerance * abs(value))
+            return ended
         length, accepted = 1.0, False
         for _ in range(HALVINGS):
             if count >= evaluations:
@@ -87,10 +88,9 @@ def minimise(
                 break
             # The minimum of the parabola through what is known, within bounds.
             best = -slope * length**2 / (2 * (new - value - length * slope))
-            length = min(max(best, 0.1 * length), 0.5 * length) if best == best else 0.1 * length
+            length *= min(max(best / length, 0.1), 0.5)
         if not accepted:
-            enough = gap <= ENOUGH * tolerance * abs(value)
-            return Solution(x, value, gap, count, enough)
+            return ended
         change = new_gradient - gradient
         curvature = _dot(step, change)
         if curvature > 0:

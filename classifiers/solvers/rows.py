@@ -99,12 +99,6 @@ class Rows:
         """
         return np.concatenate(list(self._parts(function, arguments, None, _stacked)))
 
-    def some(self, count: int) -> Rows:
-        """About so many of the rows, at even distances and in memory (or on the device)."""
-        step = max(1, self.n // count)
-        X = self.X[::step]
-        return Rows(X.compute() if self.lazy else X, self.codes[::step])
-
     def _parts(
         self, function: Block, arguments: Iterable[Array], rows: int | None, part: Any = None
     ) -> Iterator[Any]:
