@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from classifiers.solvers.rows import Array
 
@@ -88,9 +88,9 @@ def minimise(
                 break
             # The minimum of the parabola through what is known, within bounds.
             best = -slope * length**2 / (2 * (new - value - length * slope))
-            length *= min(max(best / length, 0.1), 0.5)
+            length *= min(max(0.1, best / length), 0.5)
         if not accepted:
-            return ended
+            return replace(ended, evaluations=count)
         change = new_gradient - gradient
         curvature = _dot(step, change)
         if curvature > 0:
