@@ -29,8 +29,8 @@ WIDTH = 1280
 LIMIT = 400
 """MB."""
 AT_ONCE = 32_000
-PENALTY = 50.0
-"""C times the rows, as C = 0.001 for 50,000."""
+PENALTY = 5.0
+"""C times the rows, as C = 0.0001 for 50,000."""
 
 
 def write(folder: Path, rows: int) -> Path:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from classifiers.solvers.rows import Array
 
@@ -73,10 +71,11 @@ def minimise(
     scale, count, lowest, stalled = 1.0, 1, value, 0
     while True:
         direction = -_two_loops(gradient, pairs, lambda g: scale * precondition(g))  # noqa: B023
-        slope = float(np.vdot(gradient, direction))
+        slope = _dot(gradient, direction)
         gap = -slope / 2
+        ended = Solution(x, value, gap, count, gap <= ENOUGH * tolerance * abs(value))
         if gap <= tolerance * abs(value) or stalled == STALLED:
-            return Solution(x, value, gap, count, gap <= ENOUGH * tolerance * abs(value))
+            return ended
         length, accepted = 1.0, False
         for _ in range(HALVINGS):
             if count >= evaluations:
@@ -89,18 +88,22 @@ def minimise(
                 break
             # The minimum of the parabola through what is known, within bounds.
             best = -slope * length**2 / (2 * (new - value - length * slope))
-            length = min(max(best, 0.1 * length), 0.5 * length) if best == best else 0.1 * length
+            length *= min(max(0.1, best / length), 0.5)
         if not accepted:
-            enough = gap <= ENOUGH * tolerance * abs(value)
-            return Solution(x, value, gap, count, enough)
+            return replace(ended, evaluations=count)
         change = new_gradient - gradient
-        curvature = float(np.vdot(step, change))
+        curvature = _dot(step, change)
         if curvature > 0:
             pairs.append((step, change, curvature))
-            scale = curvature / float(np.vdot(change, precondition(change)))
+            scale = curvature / _dot(change, precondition(change))
         x, value, gradient = x + step, new, new_gradient
         stalled = stalled + 1 if value >= lowest - ROUNDING * abs(value) else 0
         lowest = min(lowest, value)
+
+
+def _dot(one: Array, other: Array) -> float:
+    """Without BLAS, whose threads wait for each other longer than this takes."""
+    return float((one * other).sum())
 
 
 def _two_loops(
@@ -111,10 +114,10 @@ def _two_loops(
     """The approximate inverse Hessian times the gradient."""
     q, weights = gradient.copy(), []
     for step, change, curvature in reversed(pairs):
-        weight = np.vdot(step, q) / curvature
+        weight = _dot(step, q) / curvature
         weights.append(weight)
         q -= weight * change
     r = first(q)
     for (step, change, curvature), weight in zip(pairs, reversed(weights), strict=True):
-        r += (weight - np.vdot(change, r) / curvature) * step
+        r += (weight - _dot(change, r) / curvature) * step
     return r

@@ -61,13 +61,14 @@ class Penalised:
             The weights of the standardised features, float64 (classes, dimensions), the intercepts,
             float64 (classes,), and how the minimisation ended.
         """
-        solution = minimise(
-            _objective(self._rows, self.moments, self._loss, self._columns, C),
-            _preconditioner(self._gram, self.moments.n, C * self._curvature),
-            self._start(C),
-            tolerance=TOLERANCE,
-            evaluations=EVALUATIONS,
-        )
+        with self._rows.one_thread():
+            solution = minimise(
+                _objective(self._rows, self.moments, self._loss, self._columns, C),
+                _preconditioner(self._gram, self.moments.n, C * self._curvature),
+                self._start(C),
+                tolerance=TOLERANCE,
+                evaluations=EVALUATIONS,
+            )
         if not solution.converged:
             warnings.warn(
                 f"not converged after reading the features {solution.evaluations} times: about "
@@ -110,7 +111,7 @@ def _objective(
         gradient[:, :-1] *= C * moments.inverse_scale
         gradient[:, :-1] += W
         gradient[:, -1] = C * by_intercept
-        return C * float(lost) + float(np.vdot(W, W)) / 2, gradient
+        return C * float(lost) + float((W * W).sum()) / 2, gradient
 
     return evaluate
 

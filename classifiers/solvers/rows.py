@@ -68,6 +68,11 @@ class Rows:
         self.X = X
         self._blas = ThreadpoolController()
 
+    def one_thread(self) -> AbstractContextManager[Any]:
+        """Where BLAS computes in one thread: side by side with others, or on small things."""
+        limited: AbstractContextManager[Any] = self._blas.limit(limits=1, user_api="blas")
+        return limited
+
     def sum(self, function: Block, *arguments: Array, rows: int | None = None) -> tuple[Array, ...]:
         """Sums what a function gives of each block of rows.
 
@@ -94,12 +99,6 @@ class Rows:
         """
         return np.concatenate(list(self._parts(function, arguments, None, _stacked)))
 
-    def some(self, count: int) -> Rows:
-        """About so many of the rows, at even distances and in memory (or on the device)."""
-        step = max(1, self.n // count)
-        X = self.X[::step]
-        return Rows(X.compute() if self.lazy else X, self.codes[::step])
-
     def _parts(
         self, function: Block, arguments: Iterable[Array], rows: int | None, part: Any = None
     ) -> Iterator[Any]:
@@ -107,7 +106,7 @@ class Rows:
         part = part or _summed
         rows = rows or max(64, CACHE_BYTES // (4 * self.dimensions))
         if self.lazy:
-            with self._blas.limit(limits=1, user_api="blas"):
+            with self.one_thread():
                 return _by_dask(part, function, self.X, self.codes, rows, arguments)
         if self.on_device:
             with _full_precision(self.X):
@@ -125,7 +124,7 @@ class Rows:
             some = slice(start, start + step)
             return part(function, self.X[some], self.codes[some], rows, *arguments)
 
-        with self._blas.limit(limits=1, user_api="blas"):
+        with self.one_thread():
             if len(starts) == 1:
                 yield task(0)
                 return
