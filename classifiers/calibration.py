@@ -184,7 +184,7 @@ def write_validation(
         directory: The run's folder.
         ids: The images' names.
         labels: int64 (images,).
-        scores: float32 (images, classes), as `classifiers.evaluate.class_scores` gives them.
+        scores: float32 (images, classes), as `classifiers.heads.class_scores` gives them.
     """
     with whole_file(directory / VALIDATION) as part, part.open("wb") as file:
         np.savez(file, ids=np.array(ids, dtype=np.str_), labels=labels, scores=scores)

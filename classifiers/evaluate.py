@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import features as feature_files
 from classifiers.calibration import fit_temperature, logits, read_validation, tempered
 from classifiers.data import matrix
+from classifiers.heads import class_scores
 from classifiers.metrics import measure, measure_probabilities
 from classifiers.store import load_head, read_json, write_json
 from features.errors import UserError
 from features.files import whole_file
 
-if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator
 
-
-def evaluate_head(features: Path, directory: Path, *, split: str = "test") -> None:
+def evaluate_head(
+    features: Path, directory: Path, *, split: str = "test", estimator: str | None = None
+) -> None:
     """Predicts a test split and writes `metrics.json` and `predictions.npz`.
 
     The arrays of `predictions.npz`: `ids` (text), `labels` and `predicted` (int64), and `scores`
@@ -36,13 +36,14 @@ def evaluate_head(features: Path, directory: Path, *, split: str = "test") -> No
         directory: The run's directory, named `<backbone>.<head>.<seed>`, holding the fitted head.
         split: What to evaluate on. Of another than "test" the files are `metrics.<split>.json` and
             `predictions.<split>.npz`.
+        estimator: Where the study imports the user's own estimator from, if it is one.
 
     Raises:
         UserError: The head was fitted on other features, or a file is missing or damaged.
     """
     fitted = read_json(directory / "fit.json")
     path = directory / fitted["head"]
-    head = load_head(path)
+    head = load_head(path, estimator=estimator)
     with feature_files.open(features) as file:
         if file.fingerprint != fitted["fingerprint"]:
             raise UserError(
@@ -111,26 +112,3 @@ def _calibration(
             labels, tempered(logits(scores, probabilities=probabilities), temperature)
         ),
     }
-
-
-def class_scores(head: BaseEstimator, values: np.ndarray, classes: int) -> np.ndarray:
-    """A head's score for every class; the highest is its prediction.
-
-    Args:
-        head: A fitted estimator with `predict_proba` or `decision_function`.
-        values: float32 (images, dimensions).
-        classes: How many classes there are. One that the head never saw scores 0 as a probability,
-            minus infinity as a decision value.
-
-    Returns:
-        float32 (images, classes).
-    """
-    if hasattr(head, "predict_proba"):
-        seen, missing = head.predict_proba(values), 0.0
-    else:
-        seen, missing = head.decision_function(values), -np.inf
-        if seen.ndim == 1:  # two classes: one value, positive for the second
-            seen = np.column_stack([-seen, seen])
-    scores = np.full((len(values), classes), missing, dtype=np.float32)
-    scores[:, head.classes_] = seen
-    return scores

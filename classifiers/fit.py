@@ -2,57 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import features as feature_files
-from classifiers.data import matrix
+from classifiers.calibration import write_validation
 from classifiers.grid import candidates, edge_warnings
-from classifiers.heads import make_head
+from classifiers.heads import Scored, make_head, score_held, spread
+from classifiers.pools import Pool, read_pool
+from classifiers.selection import Candidate, told, write_selection
 from classifiers.spec import HeadSpec
-from classifiers.split import stratified
 from classifiers.store import save_head, write_json
-from features.cache import FeatureFile
 from features.environment import versions
 from features.errors import UserError
-from features.files import whole_file
 from features.progress import progress
 
 LOG = logging.getLogger("headstart")
-
-
-@dataclass(frozen=True)
-class Rows:
-    """All rows but the test split's: those to train on first, those to validate on behind them.
-
-    Attributes:
-        values: float32 (images, dimensions).
-        labels: int64 (images,).
-        training: How many of them are to train on.
-    """
-
-    values: np.ndarray
-    labels: np.ndarray
-    training: int
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """Settings that were tried, their accuracy on validation, and what fitting them said."""
-
-    settings: dict[str, Any]
-    accuracy: float
-    seconds: float
-    warnings: list[str]
 
 
 def fit_head(
@@ -62,7 +34,8 @@ def fit_head(
 
     Every candidate of the head's grids is fitted on the training rows and scored on the validation
     rows; the most accurate, the first of them where several are equal, is fitted again on both.
-    Writes `selection.csv` (all candidates), `fit.json` (what was chosen and what it took) and the
+    Writes `selection.csv` (all candidates), `validation.npz` (what the chosen one said of the
+    validation rows before it had seen them), `fit.json` (what was chosen and what it took) and the
     head itself into `directory`.
 
     Args:
@@ -81,24 +54,37 @@ def fit_head(
     """
     tried = list(candidates(head.settings))
     with feature_files.open(features) as file:
-        rows = _rows(file, head, validation, seed)
-        fingerprint = file.fingerprint
+        pool = read_pool(file, head.layers, head.view, validation=validation, seed=seed)
+        fingerprint, classes = file.fingerprint, len(file.classes)
+    known = np.unique(pool.labels[: pool.training])
+    if len(known) < 2:
+        raise UserError(
+            f"{features}: the training images are all of one class; at least two are needed"
+        )
     # A grid made for thousands of images must not fail on a few dozen.
-    tried = [c for c in tried if c.get("k", 0) <= rows.training] or tried
+    tried = [c for c in tried if c.get("k", 0) <= pool.training] or tried
     with _attempt(head.type, tried[0]):
         # Loads the head's library, whose seconds are not the search's.
         make_head(head.type, tried[0], seed)
     start = time.perf_counter()
-    results = _search(rows, head.type, tried, seed)
+    if head.search:
+        results, best, scored = _drawn(pool, head, tried, directory / "search", seed)
+    else:
+        results, best, scored = _every(pool, known, head.type, tried, seed)
     search_seconds = time.perf_counter() - start
-    _write_selection(directory / "selection.csv", results)
-    best = max(results, key=lambda result: result.accuracy)
+    write_selection(directory / "selection.csv", results)
+    held = pool.labels[pool.training :]
+    scores = spread(scored.scores, known, classes, scored.probabilities)
+    write_validation(directory, pool.ids[pool.training :], held, scores)
 
     start = time.perf_counter()
     with _attempt(head.type, best.settings) as said:
-        fitted = make_head(head.type, best.settings, seed).fit(rows.values, rows.labels)
+        fitted = make_head(head.type, best.settings, seed)
+        fitted.fit(pool.values, pool.labels, **scored.refit)
     fit_seconds = time.perf_counter() - start
-    notes = [*edge_warnings(head.settings, best.settings), *said]
+    notes = list(
+        dict.fromkeys([*edge_warnings(head.settings, best.settings), *best.warnings, *said])
+    )
     for note in notes:
         LOG.warning(note)
     path = save_head(fitted, directory)
@@ -108,14 +94,16 @@ def fit_head(
             "head": path.name,
             "type": head.type,
             "settings": best.settings,
+            "status": best.status,
+            "refit": scored.refit,
             "layers": head.layers,
             "view": head.view,
-            "dimensions": rows.values.shape[1],
+            "dimensions": pool.values.shape[1],
             "seed": seed,
-            "training": {"images": rows.training},
+            "training": {"images": pool.training},
             "validation": {
                 "accuracy": best.accuracy,
-                "images": len(rows.labels) - rows.training,
+                "images": len(held),
             },
             "seconds": {"search": search_seconds, "fit": fit_seconds},
             "warnings": notes,
@@ -126,46 +114,70 @@ def fit_head(
     return path
 
 
-def _rows(file: FeatureFile, head: HeadSpec, share: float, seed: int) -> Rows:
-    """Reads the data's own validation split, or draws one from the training split."""
-    values = matrix(file, "train", head.layers, head.view)
-    labels = file.labels("train")
-    if "validation" in file.splits:
-        training = len(labels)
-        values = np.concatenate([values, matrix(file, "validation", head.layers, head.view)])
-        labels = np.concatenate([labels, file.labels("validation")])
-    else:
-        first, second = stratified(labels, share, seed, file.classes)
-        training = len(first)
-        order = np.concatenate([first, second])
-        values, labels = values[order], labels[order]
-    if training == len(labels):
-        raise UserError(f"{file.path}: the validation split holds no image")
-    if len(np.unique(labels[:training])) < 2:
-        raise UserError(
-            f"{file.path}: the training images are all of one class; at least two are needed"
-        )
-    return Rows(values, labels, training)
+Searched = tuple[list[Candidate], Candidate, Scored]
+"""All that was tried, the best of it, and what that one says of the validation rows."""
 
 
-def _search(
-    rows: Rows, type: str, tried: Sequence[Mapping[str, Any]], seed: int
-) -> list[Candidate]:
+def _every(
+    pool: Pool, known: np.ndarray, type: str, tried: Sequence[Mapping[str, Any]], seed: int
+) -> Searched:
     """Fits every candidate on the training rows and scores it on the validation rows."""
-    values, held = rows.values[: rows.training], rows.values[rows.training :]
-    labels, truth = rows.labels[: rows.training], rows.labels[rows.training :]
-    results = []
+    rows = slice(pool.training)
+    held = pool.values[pool.training :], pool.labels[pool.training :]
+    found = score_held(type, tried, pool.values[rows], pool.labels[rows], held, seed)
+    results: list[Candidate] = []
+    best: tuple[Candidate, Scored] | None = None
     with progress(len(tried), f"search {type}", unit="candidates") as advance:
         for settings in tried:
             start = time.perf_counter()
             with _attempt(type, settings) as said:
-                head = make_head(type, settings, seed).fit(values, labels)
-                accuracy = float((head.predict(held) == truth).mean())
+                scored = next(found)
+            accuracy = float((known[scored.scores.argmax(axis=1)] == held[1]).mean())
             seconds = time.perf_counter() - start
-            results.append(Candidate(dict(settings), accuracy, seconds, said))
-            LOG.info(f"{_text(settings)}: {accuracy:.4f} on validation, {seconds:.1f} s")
+            status = scored.status or ("not converged" if _unconverged(said) else "finished")
+            until = scored.refit.get("until")
+            results.append(Candidate(dict(settings), accuracy, seconds, status, said, until))
+            # The first of equal ones stays.
+            if best is None or accuracy > best[0].accuracy:
+                best = results[-1], scored
+            LOG.info(f"{told(settings)}: {accuracy:.4f} on validation, {seconds:.1f} s")
             advance(1)
-    return results
+    assert best is not None
+    return results, *best
+
+
+def _drawn(
+    pool: Pool, head: HeadSpec, tried: Sequence[Mapping[str, Any]], folder: Path, seed: int
+) -> Searched:
+    """Has Keras Tuner draw the candidates, in a folder from which a killed search goes on."""
+    from classifiers.network.search import search
+
+    assert head.search is not None
+    if len(tried) > 1:
+        raise UserError(f"head {head.type}: with `search`, settings are no lists; see its `space`")
+    X, held = pool.values[: pool.training], pool.values[pool.training :]
+    y, truth = pool.labels[: pool.training], pool.labels[pool.training :]
+    found = search(
+        X,
+        y,
+        held,
+        truth,
+        space=head.search["space"],
+        how=head.search["method"],
+        settings=tried[0],
+        folder=folder,
+        seed=seed,
+        limit_s=head.search["limit"],
+    )
+    if not found.whole:
+        limit = f"the search was cut short by its limit of {head.search['limit']:g} s"
+        found.best.warnings.append(f"{limit} after {len(found.tried)} candidates")
+    scored = next(score_held(head.type, [found.best.settings], X, y, (held, truth), seed))
+    return found.tried, found.best, scored
+
+
+def _unconverged(said: Sequence[str]) -> bool:
+    return any("converge" in line for line in said)
 
 
 @contextmanager
@@ -179,22 +191,6 @@ def _attempt(type: str, settings: Mapping[str, Any]) -> Iterator[list[str]]:
         try:
             yield said
         except (ValueError, TypeError) as error:
-            raise UserError(f"head {type} with {_text(settings)}: {error}") from error
+            raise UserError(f"head {type} with {told(settings)}: {error}") from error
     lines = (str(warning.message).strip().partition("\n")[0] for warning in caught)
-    said.extend(dict.fromkeys(f"{_text(settings)}: {line}" for line in lines))
-
-
-def _text(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in settings.items())
-
-
-def _write_selection(path: Path, results: Sequence[Candidate]) -> None:
-    """One row a candidate, in the order in which they were tried."""
-    names = list(results[0].settings)
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow([*names, "accuracy", "seconds", "warnings"])
-        for result in results:
-            settings = [result.settings[name] for name in names]
-            seconds = round(result.seconds, 4)
-            table.writerow([*settings, result.accuracy, seconds, "; ".join(result.warnings)])
+    said.extend(dict.fromkeys(f"{told(settings)}: {line}" for line in lines))

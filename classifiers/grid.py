@@ -8,11 +8,12 @@ from typing import Any
 
 from features.errors import UserError
 
-LIST_SETTINGS = frozenset({"hidden"})
+LIST_SETTINGS = frozenset({"hidden", "stack"})
 """Settings that are lists by nature: a list of lists is their grid."""
 
 FLOORS = {"k": 1, "dropout": 0}
-"""Values below which a setting has no meaning, so that its grid cannot be widened there."""
+CEILINGS = {"shrinkage": 1}
+"""Values beyond which a setting has no meaning, so that its grid cannot be widened there."""
 
 
 def candidates(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -48,8 +49,9 @@ def edge_warnings(settings: Mapping[str, Any], chosen: Mapping[str, Any]) -> lis
     warnings = []
     for name, value in settings.items():
         grid = _grid(name, value)
+        limits = (FLOORS.get(name), CEILINGS.get(name))
         numeric = all(isinstance(entry, int | float) for entry in grid)
-        if not numeric or len(set(grid)) < 3 or chosen[name] == FLOORS.get(name):
+        if not numeric or len(set(grid)) < 3 or chosen[name] in limits:
             continue
         if chosen[name] in (min(grid), max(grid)):
             warnings.append(

@@ -16,8 +16,7 @@ import numpy as np
 
 import features as feature_files
 from classifiers.calibration import fit_temperature, tempered
-from classifiers.evaluate import class_scores
-from classifiers.heads import make_head
+from classifiers.heads import class_scores, make_head
 from classifiers.pools import places, read_pool
 from classifiers.store import read_json
 from features.errors import UserError

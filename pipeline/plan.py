@@ -300,8 +300,9 @@ def _parts(file: Path, wanted: int) -> int:
 
 
 def _head(settings: dict[str, Any]) -> dict[str, Any]:
-    """A head's settings, apart from its type and from the features that it sees."""
-    return {key: settings.pop(key) for key in ("type", "layers", "view")} | {"settings": settings}
+    """A head's settings, apart from its type, the features that it sees, and its search."""
+    kept = {key: settings.pop(key) for key in ("type", "layers", "view")}
+    return kept | {"search": settings.pop("search", None), "settings": settings}
 
 
 def _refuse_trained_on(dataset: DatasetSpec, name: str) -> None:

@@ -20,6 +20,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from classifiers.heads import DEFAULTS
+from classifiers.network.schedule import parsed as check_schedule
+from classifiers.network.search import PUBLISHED, check_search
+from classifiers.network.stack import check as check_stack
 from features.backbones.preset import is_preset, read_preset
 from features.backbones.registry import ARCHITECTURES
 from features.errors import UserError
@@ -33,6 +36,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Portion = Annotated[float, Field(ge=0, lt=1)]
 
 
 def wrong(message: str) -> PydanticCustomError:
@@ -335,7 +339,27 @@ class Ridge(Head):
     )
 
 
+Shrinkage = Annotated[float, Field(ge=0, le=1)]
+
+
+class Lda(Head):
+    """Linear discriminant analysis."""
+
+    type: Literal["lda"] = "lda"
+    shrinkage: Shrinkage | list[Shrinkage] = Field(
+        DEFAULTS["lda"]["shrinkage"],
+        description="Of the covariance towards a multiple of the identity: 0 not at all, 1 wholly.",
+    )
+
+
 Metric = Literal["cosine", "euclidean"]
+
+
+class NearestMean(Head):
+    """The nearest class mean."""
+
+    type: Literal["nearest_mean"] = "nearest_mean"
+    metric: Metric | list[Metric] = DEFAULTS["nearest_mean"]["metric"]
 
 
 class Knn(Head):
@@ -346,6 +370,44 @@ class Knn(Head):
     metric: Metric | list[Metric] = DEFAULTS["knn"]["metric"]
 
 
+class RbfSvm(Head):
+    """Support vector machine with a Gaussian kernel, squared hinge, one against the rest."""
+
+    type: Literal["rbf_svm"] = "rbf_svm"
+    C: Positive | list[Positive] = Field(
+        DEFAULTS["rbf_svm"]["C"], description="Inverse of the l2 penalty."
+    )
+    gamma: Positive | list[Positive] = Field(
+        DEFAULTS["rbf_svm"]["gamma"],
+        description="The kernel's narrowness, as a multiple of one over the dimensions.",
+    )
+    approximation: Literal["auto", "exact", "nystroem"] = Field(
+        DEFAULTS["rbf_svm"]["approximation"],
+        description="All training rows as landmarks, some of them drawn at random, or, `auto`, all "
+        "where there are no more than `components`.",
+    )
+    components: Count | list[Count] = Field(
+        DEFAULTS["rbf_svm"]["components"], description="Landmarks of the approximation."
+    )
+
+
+class Search(Section):
+    """A search by Keras Tuner, in place of grids. It goes on where it was killed."""
+
+    method: Literal["hyperband", "random"] | dict[str, Any] = Field(
+        "hyperband",
+        description="Or one of them with its options: `{hyperband: {max_epochs: 10, factor: 3}}`, "
+        "`{random: {trials: 20}}`.",
+    )
+    space: dict[str, Any] = Field(
+        PUBLISHED,
+        description="What is drawn: `units`, `depth`, `penalty`, `penalty_rate`, `dropout`, and "
+        "settings of the head; each a list, or `{from: 32, to: 512, step: 32}`, or `{from: "
+        "0.00001, to: 0.01, log: true}`.",
+    )
+    limit: Positive | None = Field(None, description="Seconds after which no candidate begins.")
+
+
 class Dense(Head):
     """A Keras network of dense layers."""
 
@@ -354,22 +416,77 @@ class Dense(Head):
         DEFAULTS["dense"]["hidden"],
         description="Widths of the hidden layers; a list of such lists is searched.",
     )
-    dropout: Annotated[float, Field(ge=0, lt=1)] | list[Annotated[float, Field(ge=0, lt=1)]] = (
-        DEFAULTS["dense"]["dropout"]
+    dropout: Portion | list[Portion] = DEFAULTS["dense"]["dropout"]
+    stack: list[Any] | None = Field(
+        DEFAULTS["dense"]["stack"],
+        description="The hidden layers one by one, in place of `hidden` and `dropout`: `{dense: "
+        "256, activation: relu, l2: 0.001}`, `batch_normalization`, `{dropout: 0.5}`; a list of "
+        "such lists is searched.",
     )
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = DEFAULTS["dense"]["optimizer"]
     learning_rate: Positive | list[Positive] = DEFAULTS["dense"]["learning_rate"]
+    schedule: str | dict[str, Any] = Field(
+        DEFAULTS["dense"]["schedule"],
+        description="How the rate goes: `constant`, `cosine`, `exponential`, `plateau`, or one of "
+        "them with its options, as in `{cosine: {warmup: 2}}`.",
+    )
+    label_smoothing: Portion | list[Portion] = DEFAULTS["dense"]["label_smoothing"]
     epochs: Count | list[Count] = DEFAULTS["dense"]["epochs"]
     batch_size: Count | list[Count] = DEFAULTS["dense"]["batch_size"]
+    monitor: Literal["accuracy", "loss"] | None = Field(
+        DEFAULTS["dense"]["monitor"],
+        description="Keeps the epoch that is best in it on validation; else the last one.",
+    )
+    patience: Count | None = Field(
+        DEFAULTS["dense"]["patience"],
+        description="Stops when so many epochs in a row were no better in what is monitored.",
+    )
+    search: Search | None = Field(None, description="Settings drawn by Keras Tuner.")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        grid = self.stack and all(isinstance(entry, list) for entry in self.stack)
+        try:
+            for stack in (self.stack or []) if grid else [self.stack or []]:
+                check_stack(stack)
+            check_schedule(self.schedule)
+            if self.search:
+                settings = self.model_dump(exclude={"type", "layers", "view", "search"})
+                check_search(self.search.method, self.search.space, settings)
+        except UserError as error:
+            raise wrong(str(error)) from error
+        if self.patience is not None and self.monitor is None:
+            raise wrong("patience: nothing is watched; set `monitor` to accuracy or loss")
+        return self
+
+
+class Custom(Head):
+    """An estimator of your own."""
+
+    type: Literal["custom"] = "custom"
+    estimator: str = Field(
+        description="`package.module:Class` of a scikit-learn classifier; the module is installed, "
+        "or lies beside the study or where you call snakemake."
+    )
+    parameters: dict[str, Any] = Field({}, description="Of the class.")
 
 
 HEADS: dict[str, type[Head]] = {
     "logistic": Logistic,
     "svm": Svm,
     "ridge": Ridge,
+    "lda": Lda,
+    "nearest_mean": NearestMean,
     "knn": Knn,
+    "rbf_svm": RbfSvm,
     "dense": Dense,
+    "custom": Custom,
 }
+
+AnyHead = Annotated[
+    Logistic | Svm | Ridge | Lda | NearestMean | Knn | RbfSvm | Dense | Custom,
+    Discriminator("type"),
+]
 
 
 class Study(Section):
@@ -379,10 +496,9 @@ class Study(Section):
     backbones: Annotated[dict[str, Backbone], Field(min_length=1)] = Field(
         description="By names of your own, or by the architecture's."
     )
-    heads: Annotated[
-        dict[str, Annotated[Logistic | Svm | Ridge | Knn | Dense, Discriminator("type")]],
-        Field(min_length=1),
-    ] = Field(description="By names of your own, or by the type's.")
+    heads: Annotated[dict[str, AnyHead], Field(min_length=1)] = Field(
+        description="By names of your own, or by the type's."
+    )
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
         [0], description="One run each: of the validation split's draw and of the head."
     )

@@ -8,7 +8,6 @@ it ends as if it had never been killed, and nothing hangs on Keras Tuner's own s
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
@@ -25,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classifiers.network.rows import Rows, is_lazy
+from classifiers.selection import Candidate, told
 from classifiers.store import read_json, write_json
 from features.errors import UserError
-from features.files import fingerprint, whole_file
+from features.files import fingerprint
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -55,27 +55,6 @@ PUBLISHED: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A candidate of a search.
-
-    Attributes:
-        settings: All settings of the dense head.
-        accuracy: On the validation rows, of the epoch that was kept.
-        seconds: What fitting and judging it took, whenever that was.
-        status: How the fit ended, as `DenseClassifier.status_` says it.
-        epochs: After how many epochs it was best: `until` of the fit on all rows.
-        warnings: What the fit said.
-    """
-
-    settings: dict[str, Any]
-    accuracy: float
-    seconds: float
-    status: str
-    epochs: int
-    warnings: list[str]
-
-
-@dataclass(frozen=True)
 class Found:
     """What a search found.
 
@@ -85,8 +64,8 @@ class Found:
         whole: Whether the search came to its end before its time limit.
     """
 
-    tried: list[Tried]
-    best: Tried
+    tried: list[Candidate]
+    best: Candidate
     whole: bool
 
 
@@ -139,7 +118,7 @@ def search(
         "data": [_digest(array) for array in (X, y, Xv, yv)],
     }
     place = folder / fingerprint(json.loads(json.dumps(key)))[:8]
-    tried: list[Tried] = []
+    tried: list[Candidate] = []
 
     def attempt(trial: keras_tuner.engine.trial.Trial) -> float:
         if limit_s is not None and tried and sum(one.seconds for one in tried) >= limit_s:
@@ -150,7 +129,7 @@ def search(
         if result is None:
             result = _tried(made, X, y, Xv, yv, seed)
             write_json(file, asdict(result))
-            LOG.info(f"{_text(result)}: {result.accuracy:.4f}, {result.seconds:.1f} s")
+            LOG.info(f"{told(result.settings)}: {result.accuracy:.4f}, {result.seconds:.1f} s")
         tried.append(result)
         return result.accuracy
 
@@ -162,24 +141,16 @@ def search(
     return Found(tried, max(tried, key=lambda one: one.accuracy), whole)
 
 
-def write_selection(path: Path, tried: Sequence[Tried]) -> None:
-    """Writes one row a candidate, in the order in which they were tried, as `selection.csv`."""
-    names = list(tried[0].settings)
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow([*names, "accuracy", "seconds", "status", "best_epoch", "warnings"])
-        for one in tried:
-            cells = [_cell(one.settings[name]) for name in names]
-            figures = [one.accuracy, round(one.seconds, 4), one.status, one.epochs]
-            table.writerow([*cells, *figures, "; ".join(one.warnings)])
+def check_search(
+    how: str | Mapping[str, Any], space: Mapping[str, Any], settings: Mapping[str, Any]
+) -> None:
+    """Refuses a search that cannot be made, before any image is read.
 
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | dict) else value
-
-
-def _text(one: Tried) -> str:
-    return ", ".join(f"{name}={_cell(value)}" for name, value in one.settings.items())
+    Raises:
+        UserError: As `search`.
+    """
+    _method(how)
+    _space(space, settings)
 
 
 def _method(how: str | Mapping[str, Any]) -> tuple[str, dict[str, int]]:
@@ -355,7 +326,7 @@ class _TimeIsUp(BaseException):
 
 def _tried(
     settings: dict[str, Any], X: Rows, y: np.ndarray, Xv: Rows, yv: np.ndarray, seed: int
-) -> Tried:
+) -> Candidate:
     """Fits a candidate and judges it."""
     from classifiers.heads.dense import make
 
@@ -364,20 +335,20 @@ def _tried(
         warnings.simplefilter("always", UserWarning)
         head = make(seed=seed, **settings).fit(X, y, validation=(Xv, yv))
     accuracy = float((head.predict(Xv) == yv).mean())
-    return Tried(
+    return Candidate(
         settings,
         accuracy,
         time.perf_counter() - start,
         head.status_,
-        head.epochs_,
         list(dict.fromkeys(str(warning.message) for warning in caught)),
+        head.epochs_,
     )
 
 
-def _earlier(file: Path, settings: Mapping[str, Any]) -> Tried | None:
+def _earlier(file: Path, settings: Mapping[str, Any]) -> Candidate | None:
     """What came of these settings before the search was killed, if they were tried."""
     try:
-        found = Tried(**read_json(file))
+        found = Candidate(**read_json(file))
     except (UserError, TypeError):
         return None
     same = found.settings == json.loads(json.dumps(settings))
@@ -385,10 +356,10 @@ def _earlier(file: Path, settings: Mapping[str, Any]) -> Tried | None:
 
 
 def _digest(values: Any) -> str:
-    """What tells these rows or labels from others: their bytes, or the name that dask gives them."""
+    """What tells these rows or labels from others: their bytes, or dask's name for them."""
     if is_lazy(values):
         return str(values.name)
     array = np.ascontiguousarray(values)
     array = array.astype(str) if array.dtype == object else array
-    content = hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest()
+    content = hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
     return f"{array.dtype} {array.shape} {content}"

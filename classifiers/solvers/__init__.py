@@ -5,5 +5,5 @@ moments.py   means, scales, Gram matrix and class sums, in one pass
 losses.py    losses of linear scores on a block
 lbfgs.py     a minimiser, preconditioned
 penalised.py C times a loss plus half the squared weights, by the four above
-kernel.py    landmarks of a Gaussian kernel, and a linear machine on them
+kernel.py    squared-hinge machines over a kernel matrix
 """

@@ -8,6 +8,7 @@ rule head:
     output:
         fit="results/{study}/runs/{run}/fit.json",
         selection="results/{study}/runs/{run}/selection.csv",
+        validation="results/{study}/runs/{run}/validation.npz",
     log:
         "logs/heads/{study}/{run}.log",
     conda:
@@ -25,6 +26,7 @@ rule evaluate:
     input:
         features=lambda w: plans.run(w.study, w.run).features.link,
         fit="results/{study}/runs/{run}/fit.json",
+        validation="results/{study}/runs/{run}/validation.npz",
     output:
         metrics="results/{study}/runs/{run}/metrics.json",
         predictions="results/{study}/runs/{run}/predictions.npz",
@@ -33,6 +35,8 @@ rule evaluate:
     conda:
         "../../environment.yaml"
     threads: workflow.cores
+    params:
+        estimator=lambda w: plans.run(w.study, w.run).head["settings"].get("estimator"),
     script:
         "../scripts/evaluate.py"
 

@@ -13,9 +13,9 @@ import pytest
 import features
 from classifiers.calibration import calibration_error, fit_temperature, logits, write_validation
 from classifiers.data import matrix
-from classifiers.evaluate import class_scores, evaluate_head
+from classifiers.evaluate import evaluate_head
 from classifiers.fit import fit_head
-from classifiers.heads import make_head
+from classifiers.heads import class_scores, make_head
 from classifiers.spec import HeadSpec
 from classifiers.store import load_head
 from features.errors import UserError

@@ -130,7 +130,7 @@ def test_the_record_says_what_was_done(features_path: Path, tmp_path: Path) -> N
     assert record["warnings"] == []
     assert all(record["seconds"][stage] > 0 for stage in ("search", "fit"))
     assert {"python", "numpy", "scikit-learn"} <= set(record["versions"])
-    names = {"head.skops", "selection.csv", "fit.json"}
+    names = {"head.skops", "selection.csv", "validation.npz", "fit.json"}
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == names
 
 

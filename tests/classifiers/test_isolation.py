@@ -13,9 +13,9 @@ import pytest
 import features
 from classifiers.budget import evaluate_curve, learning_curve
 from classifiers.calibration import fit_temperature, read_validation, write_validation
-from classifiers.evaluate import class_scores, evaluate_head
+from classifiers.evaluate import evaluate_head
 from classifiers.fit import fit_head
-from classifiers.heads import make_head
+from classifiers.heads import class_scores, make_head
 from classifiers.pools import read_pool
 from classifiers.spec import HeadSpec
 from classifiers.store import load_head

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from classifiers.evaluate import class_scores
+from classifiers.heads import class_scores
 from classifiers.heads.custom import CustomClassifier, make
 from classifiers.store import load_head, save_head
 from features.errors import UserError

@@ -18,7 +18,8 @@ import pytest
 
 from classifiers.heads import DEFAULTS, dense
 from classifiers.network import search as searches
-from classifiers.network.search import PUBLISHED, Found, Tried, search, write_selection
+from classifiers.network.search import PUBLISHED, Found, search
+from classifiers.selection import Candidate, write_selection
 from features.errors import UserError
 
 SETTINGS: dict[str, Any] = dense.DenseClassifier().get_params() | {"epochs": 2, "batch_size": 16}
@@ -43,16 +44,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Candidates judged by their settings at once, a second each; gives those that were fitted."""
     fitted: list[dict[str, Any]] = []
 
-    def tried(settings: dict[str, Any], *_: Any) -> Tried:
+    def tried(settings: dict[str, Any], *_: Any) -> Candidate:
         fitted.append(settings)
         accuracy = 1 / (1 + abs(np.log10(settings["learning_rate"]) + 3))
-        return Tried(settings, accuracy, 1.0, "finished", settings["epochs"], [])
+        return Candidate(settings, accuracy, 1.0, "finished", settings["epochs"], [])
 
     monkeypatch.setattr(searches, "_tried", tried)
     return fitted
 
 
-def without_seconds(found: Found) -> list[Tried]:
+def without_seconds(found: Found) -> list[Candidate]:
     return [replace(one, seconds=0.0) for one in found.tried]
 
 
