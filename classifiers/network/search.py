@@ -385,10 +385,10 @@ def _earlier(file: Path, settings: Mapping[str, Any]) -> Tried | None:
 
 
 def _digest(values: Any) -> str:
-    """What tells these rows or labels from others: their bytes, or the name that dask gives them."""
+    """What tells these rows or labels from others: their bytes, or the name dask gives them."""
     if is_lazy(values):
         return str(values.name)
     array = np.ascontiguousarray(values)
     array = array.astype(str) if array.dtype == object else array
-    content = hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest()
+    content = hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
     return f"{array.dtype} {array.shape} {content}"

@@ -337,7 +337,6 @@ CHECKS = (
     "check_classifiers_one_label",
     "check_classifiers_regression_target",
     "check_dict_unchanged",
-    "check_dont_overwrite_attributes",
     "check_estimators_nan_inf",
     "check_estimators_unfitted",
     "check_n_features_in_after_fitting",
