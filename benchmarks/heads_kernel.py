@@ -16,6 +16,9 @@ from classifiers.heads.rbf_svm import RbfSvmClassifier
 
 CLASSES = 10
 
+DISTANCE = 7.0
+"""Of two clusters' centres, in standard deviations of a cluster."""
+
 
 def made(rows: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Standardised features of overlapping classes, most of whose variance is in a few directions.
@@ -24,13 +27,13 @@ def made(rows: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         float32 (rows, width) and labels (rows,).
     """
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(8 * CLASSES, width)).astype(np.float32)
-    mixing = rng.normal(size=(width, width)).astype(np.float32)
-    mixing *= np.linspace(1, 0, width, dtype=np.float32) ** 3 / np.float32(np.sqrt(width))
+    centres = rng.normal(size=(8 * CLASSES, width)) * DISTANCE / np.sqrt(2 * width)
+    mixing = rng.normal(size=(width, width)) * np.linspace(1, 0, width) ** 3
     rng = np.random.default_rng(seed)
     clusters = rng.integers(0, len(centres), rows)
-    values = rng.normal(size=(rows, width)).astype(np.float32) @ mixing.T
-    values += np.float32(0.25) * centres[clusters]
+    values = rng.normal(size=(rows, width)).astype(np.float32)
+    values += centres[clusters].astype(np.float32)
+    values = values @ mixing.astype(np.float32).T
     return (values - values.mean(axis=0)) / values.std(axis=0), clusters % CLASSES
 
 

@@ -261,10 +261,9 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         loss = cross_entropy(len(self.classes_), self.label_smoothing)
         run = steps_of(network, optimizer, loss, self.batch_size)
         steps = -(-len(targets) // self.batch_size)
-        standardised = partial(_standardised, statistics=statistics)
         # Rows in memory are standardised once, and kept where the network runs.
-        prepare = standardised if is_lazy(X) else None
-        rows = X if is_lazy(X) else keras.ops.convert_to_tensor(standardised(X))
+        prepare = partial(_standardise, statistics=statistics) if is_lazy(X) else None
+        rows = X if is_lazy(X) else _standardise(X.copy(), statistics)
         rates = schedules.rates(self.schedule, self.learning_rate, self.epochs, steps)
         generator = np.random.default_rng(self.seed)
         epochs = min(until or self.epochs, self.epochs)
@@ -303,7 +302,7 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _epoch(
         self,
         run: Steps,
-        prepare: Callable[[np.ndarray], np.ndarray] | None,
+        prepare: Callable[[np.ndarray], Any] | None,
         X: Rows,
         targets: np.ndarray,
         rates: np.ndarray,
@@ -316,6 +315,7 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             values = prepare(values) if prepare else values
             cost, hits = run(values, wanted, order, rates[step : step + steps])
             total, right, step = total + cost, right + hits, step + steps
+            del values
         rows = len(targets)
         return {"loss": total / rows, "accuracy": right / rows, "learning_rate": float(rates[-1])}
 
@@ -355,12 +355,13 @@ def _statistics(X: Rows) -> StandardScaler:
     return statistics
 
 
-def _standardised(values: np.ndarray, statistics: StandardScaler) -> np.ndarray:
-    """The rows as the network's first layer would give them, float32."""
+def _standardise(values: np.ndarray, statistics: StandardScaler) -> Any:
+    """Makes of rows, in their place, what the network's first layer would; gives a tensor."""
+    import keras
+
     mean, scale = statistics.mean_.astype(np.float32), statistics.scale_.astype(np.float32)
-    made = np.empty(values.shape, np.float32)
     for start in range(0, len(values), READ_ROWS):
-        rows = slice(start, start + READ_ROWS)
-        np.subtract(values[rows], mean, out=made[rows])
-        made[rows] /= scale
-    return made
+        rows = values[start : start + READ_ROWS]
+        rows -= mean
+        rows /= scale
+    return keras.ops.convert_to_tensor(values)

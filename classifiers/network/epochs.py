@@ -40,10 +40,11 @@ def steps_of(network: keras.Model, optimizer: keras.Optimizer, loss: Loss, batch
     """What trains a network on rows: in TensorFlow's graph where Keras runs on it, else by `fit`.
 
     Returns:
-        A function of rows, float32 (rows, features), their targets, int32 (rows,), the order in
-        which to take them, int32 (n,), and the rate of each step, float32 (steps,). It takes one
-        step of the optimizer for each `batch` of the order, and gives the sum over the rows of the
-        loss as it was before the step, penalties with it, and how many rows were right.
+        A function of rows, float32 (rows, features), best as a tensor of Keras' backend, their
+        targets, int32 (rows,), the order in which to take them, int32 (n,), and the rate of each
+        step, float32 (steps,). It takes one step of the optimizer for each `batch` of the order,
+        and gives the sum over the rows of the loss as it was before the step, penalties with it,
+        and how many rows were right.
     """
     import keras
 
@@ -96,13 +97,10 @@ def steps_in_graph(
         )
 
     loops: dict[int, Any] = {}
-    resident: list[Any] = [None, None, None]  # rows and targets, as TensorFlow has them
 
     def run(
         values: Any, targets: np.ndarray, order: np.ndarray, rates: np.ndarray
     ) -> tuple[float, int]:
-        if resident[0] is not values:
-            resident[:] = values, tf.constant(values), tf.constant(targets)
         whole = len(order) // batch
         cuts = [(batch, order[: whole * batch], rates[:whole])]
         cuts.append((len(order) - whole * batch, order[whole * batch :], rates[whole:]))
@@ -110,7 +108,7 @@ def steps_in_graph(
         for size, rows, speed in cuts:
             if len(rows):
                 loops.setdefault(size, loop(size))
-                cost, hits = loops[size](*resident[1:], rows.reshape(-1, size), speed)
+                cost, hits = loops[size](values, targets, rows.reshape(-1, size), speed)
                 total, right = total + float(cost), right + int(hits)
         return total, right
 

@@ -64,7 +64,8 @@ def shuffled(
         generator: Draws the order.
 
     Yields:
-        Rows, their targets, and the order, int32, in which to take them.
+        Rows, their targets, and the order, int32, in which to take them. Those of a dask array are
+        the receiver's own.
     """
     if not is_lazy(X):
         yield X, targets, generator.permutation(len(X)).astype(np.int32)
@@ -90,4 +91,6 @@ def shuffled(
         whole = len(order) - (len(order) % batch if len(numbers) else 0)
         left, left_targets = values[order[whole:]], joined[order[whole:]]
         if whole:
-            yield values, joined, order[:whole]
+            portion = [(values, joined, order[:whole])]
+            del values, joined  # who takes them may let them go before the next are read
+            yield portion.pop()

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.linalg.lapack import slauum
 
-BLOCK = 1024
+BLOCK = 512
 """Rows of the kernel matrix that are multiplied at once: what a processor's cache holds."""
 
 NEWTON_STEPS, CONJUGATE_STEPS, LINE_STEPS = 50, 50, 10
@@ -23,13 +23,13 @@ NEWTON_STEPS, CONJUGATE_STEPS, LINE_STEPS = 50, 50, 10
 TOLERANCE = 1e-4
 """What Newton's next step would gain at most, relative to the objective."""
 
-FORCING = 0.1
+FORCING = 0.4
 """How much of a Newton equation's residual conjugate gradients leave."""
 
 JITTER = 1e-7
 """float32's rounding, added to the landmarks' kernel, which duplicates make singular."""
 
-CURVATURE = 0.1
+CURVATURE = 0.05
 """The share of rows within the margin that the preconditioner reckons with."""
 
 
@@ -93,7 +93,8 @@ def minimise(
             slack = np.maximum(1 - signs * scores, 0)
             pull = (signs * slack).astype(np.float32)
             gradient = weights - 2 * C * _solve(lower, kernel.T @ pull + pull.sum(axis=0))
-            step, gain, change = _newton(kernel, lower, inner, 2 * C * (slack > 0), gradient)
+            curvature = np.where(slack > 0, np.float32(2 * C), np.float32(0))
+            step, gain, change = _newton(kernel, lower, inner, curvature, gradient)
             objective = (weights**2).sum(axis=0) / 2 + C * (slack**2).sum(axis=0)
             length = _line_search(weights, step, signs * scores, signs * change, C)
             weights += length * step
@@ -126,7 +127,7 @@ def _newton(
         kernel: float32 (n, m).
         lower: L, float64 (m, m).
         inner: The Cholesky factor of the preconditioner, float32 (m, m).
-        curvature: The loss' second derivative at each row, (n, classes).
+        curvature: The loss' second derivative at each row, float32 (n, classes).
         gradient: (m, classes).
 
     Returns:
