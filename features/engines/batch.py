@@ -1,4 +1,4 @@
-"""How many images a GPU takes at once."""
+"""How many images an engine takes at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from features.engines.graph import Graph
 from features.errors import UserError
 
 LOG = logging.getLogger("headstart")
+
+CPU_BATCH = 32
 
 BATCH_PIXELS = 256 * 224 * 224
 LARGEST_BATCH = 2048

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.engines import Engine, Prepared, Run
-from features.engines.batch import fits, largest_batch
+from features.engines.batch import CPU_BATCH, fits, largest_batch
 from features.engines.graph import Graph, build, fill
 from features.errors import UserError
 
@@ -72,7 +72,8 @@ def _compile(model: keras.Model, graph: Graph, fast: bool) -> tuple[int, Run]:
             [forward(weights, jax.device_put(images, device)) for _ in range(AHEAD + 1)]
         )
 
-    batch = fits(attempt, largest_batch(graph), jax.errors.JaxRuntimeError)
+    largest = CPU_BATCH if device.platform == "cpu" else largest_batch(graph)
+    batch = fits(attempt, largest, jax.errors.JaxRuntimeError)
 
     def run(batches: Iterable[np.ndarray]) -> Generator[list[np.ndarray]]:
         under_way: deque[tuple[int, list[Any]]] = deque()

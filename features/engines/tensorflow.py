@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.engines import Engine, Prepared, Run
-from features.engines.batch import fits, largest_batch
+from features.engines.batch import CPU_BATCH, fits, largest_batch
 from features.engines.graph import Graph, build, fill
 from features.errors import UserError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("headstart")
 
-CPU_BATCH = 32
 AHEAD = 2
 """Batches that a GPU has before it while the next is read and the last is written."""
 

@@ -140,6 +140,8 @@ def test_a_temperature_fitted_on_validation_is_applied_and_changes_no_prediction
 ) -> None:
     path = write(train=np.arange(240) % 3, test=np.arange(90) % 3, noise=4)
     folder = run(path, tmp_path, type)
+    (folder / "validation.npz").unlink()
+    evaluate_head(path, folder)
     without = read(folder)
     assert without["calibration"] is None
     labels, scores = validated(path, folder, type)

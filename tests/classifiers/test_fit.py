@@ -159,7 +159,7 @@ def test_a_head_that_does_not_converge_is_recorded_and_makes_no_noise(
 @pytest.mark.parametrize(
     ("head", "named"),
     [
-        (HeadSpec("forest", "last", "identity", {}), "allowed: logistic, svm, ridge, knn, dense"),
+        (HeadSpec("forest", "last", "identity", {}), "allowed: logistic, svm, ridge, lda,"),
         (HeadSpec("svm", "last", "identity", {"c": 1}), "head svm: no setting 'c'; allowed: C"),
         (HeadSpec("knn", "last", "identity", {"k": 1}), "head knn: the setting 'metric' is miss"),
         (HeadSpec("ridge", "last", "identity", {"alpha": -1.0}), "head ridge with alpha=-1.0: "),

@@ -15,13 +15,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from classifiers.fit import fit_head
-from classifiers.heads import dense, make_head
+from classifiers.heads import DEFAULTS, dense, make_head
 from classifiers.heads.dense import DenseClassifier
 from classifiers.spec import HeadSpec
 from classifiers.store import load_head, save_head
 from features.errors import UserError
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = DEFAULTS["dense"] | {
     "hidden": [16, 8],
     "dropout": 0.1,
     "optimizer": "adam",
