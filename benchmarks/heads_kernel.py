@@ -81,17 +81,21 @@ def gaussian_svm(
     components: int,
     repeats: int,
 ) -> Row:
-    """Fitting a Gaussian SVM at C = 1 and predicting; the accuracies are part of the case."""
+    """Fitting a Gaussian SVM and predicting; the accuracies are part of the case.
+
+    Each side has the settings of a few tried that were the most accurate on validation images of
+    CIFAR-10 through MobileNetV2 0.35.
+    """
     from sklearnex.svm import SVC
 
     ours, theirs, accuracy = [], [], {}
     for _ in range(repeats):
         start = time.perf_counter()
-        head = RbfSvmClassifier(components=components).fit(values, labels)
+        head = RbfSvmClassifier(C=3.0, gamma=0.5, components=components).fit(values, labels)
         accuracy["ours"] = (head.predict(held) == truth).mean()
         ours.append(time.perf_counter() - start)
         start = time.perf_counter()
-        peer = SVC(gamma="scale").fit(values, labels)
+        peer = SVC(C=5.0, gamma=0.5 / values.shape[1]).fit(values, labels)
         accuracy["peer"] = (peer.predict(held) == truth).mean()
         theirs.append(time.perf_counter() - start)
     case = (

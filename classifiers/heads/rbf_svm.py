@@ -67,7 +67,7 @@ class RbfSvmClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             C: The inverse of the penalty.
             gamma: The kernel's narrowness; 1 is what scikit-learn calls "scale".
-            approximation: "exact": all rows are landmarks, which takes 12 bytes times the square of
+            approximation: "exact": all rows are landmarks, which takes 20 bytes times the square of
                 their number; "nystroem": `components` of them are; "auto": the exact machine where
                 there are no more rows than `components`.
             components: How many landmarks.
