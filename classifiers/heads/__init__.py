@@ -46,8 +46,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "nearest_mean": {"metric": ["euclidean", "cosine"]},
     "knn": {"k": [50, 30, 20, 10, 5], "metric": "cosine"},
     "rbf_svm": {
-        "C": [0.1, 0.3, 1.0, 3.0],
-        "gamma": 1.0,
+        "C": [1.0, 3.0, 10.0, 30.0],
+        "gamma": 0.5,
         "approximation": "auto",
         "components": 4096,
     },

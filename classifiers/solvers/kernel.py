@@ -20,7 +20,7 @@ BLOCK = 512
 
 NEWTON_STEPS, CONJUGATE_STEPS, LINE_STEPS = 50, 50, 10
 
-TOLERANCE = 1e-4
+TOLERANCE = 1e-5
 """What Newton's next step would gain at most, relative to the objective."""
 
 FORCING = 0.4

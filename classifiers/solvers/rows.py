@@ -17,7 +17,7 @@ from sklearn.externals.array_api_compat import (
     is_jax_array,
     is_torch_array,
 )
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController
 
 Array = np.ndarray
 Block = Callable[..., tuple[Any, ...]]
