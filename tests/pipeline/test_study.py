@@ -155,6 +155,11 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     assert "backbones.VGG16" in message
 
 
+def test_what_the_user_wrote_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    wrong = GOOD.replace("logistic: {}", "dense: {stack: [{dens: 3}]}")
+    assert "layer 1 ({'dens': 3}): no layer 'dens'" in refusal(tmp_path, wrong)
+
+
 @given(text=st.text(max_size=200))
 def test_no_text_at_all_makes_it_crash(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("study") / "any.yaml"
