@@ -4,16 +4,69 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+import features
+from classifiers.data import matrix
 from features.backbones.spec import BackboneSpec
 from features.datasets import DatasetSpec, identify, prepare
 from features.datasets.hashing import hash_large_file
 from features.extract import extract
 from features.files import fingerprint
 from features.spec import feature_spec
+
+HELD = 10_000
+
+
+@dataclass(frozen=True)
+class Data:
+    """Features to fit on, as they come and standardised for the peers, and others to predict.
+
+    Attributes:
+        name: "real" or "made".
+        X: float32 (rows, width).
+        y: int64 (rows,).
+        Z: `X` standardised.
+        held: float32 (10,000, width), of the test split.
+        truth: int64 (10,000,).
+    """
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    Z: np.ndarray
+    held: np.ndarray
+    truth: np.ndarray
+
+    @property
+    def shape(self) -> str:
+        """As it is printed."""
+        return f"{len(self.X):,} x {self.X.shape[1]} {self.name}"
+
+
+def data_of(rows: int, width: int) -> Data:
+    """Features of CIFAR-10 where its images and the weights are at hand, and made ones where not.
+
+    Of 1,280 dimensions or less they are those of the last layer; of more, of all stages joined and
+    the mean of an image and its mirror image.
+    """
+    path = real_features()
+    if path is None:
+        name, (X, y), (held, truth) = "made", made(rows, width), made(HELD, width, seed=1)
+    else:
+        with features.open(path) as file:
+            layers, view = ("last", "identity") if width <= 1280 else ("all", "mean")
+            X, y = matrix(file, "train", layers, view), file.labels("train")
+            held, truth = matrix(file, "test", layers, view)[:, :width], file.labels("test")
+        order = np.random.default_rng(0).permutation(len(X))[:rows]
+        name, X, y = "real", np.ascontiguousarray(X[order, :width]), y[order]
+    mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    Z = X - mean.astype(np.float32)
+    Z /= np.where(deviation > 0, deviation, 1).astype(np.float32)
+    return Data(name, X, y, Z, np.ascontiguousarray(held), truth)
 
 
 def real_features() -> Path | None:

@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
-from table import Row, arguments, compare, show
+from table import Row, compare
 
 from classifiers.network.epochs import cross_entropy, steps_of
 
@@ -99,13 +99,7 @@ def dense_epoch(rows: int, width: int, repeats: int) -> list[Row]:
     return [compare(case, seconds["ours"], name, seconds[name]) for name in theirs]
 
 
-def main() -> None:
-    """Measures and shows."""
-    options = arguments(str(__doc__).splitlines()[0])
-    rows, repeats = (10_000, 3) if options.quick else (50_000, 5)
-    measured = [row for width in (1280, 2160) for row in dense_epoch(rows, width, repeats)]
-    show(measured, options.json)
-
-
-if __name__ == "__main__":
-    main()
+def measured(quick: bool) -> list[Row]:
+    """All cases."""
+    rows, repeats = (10_000, 3) if quick else (50_000, 5)
+    return [row for width in (1280, 2048) for row in dense_epoch(rows, width, repeats)]
