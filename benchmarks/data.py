@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-import features
-from classifiers.data import matrix
+from classifiers.data import Features
+from classifiers.spec import Choice
 from features.backbones.spec import BackboneSpec
 from features.datasets import DatasetSpec, identify, prepare
 from features.datasets.hashing import hash_large_file
@@ -57,10 +57,10 @@ def data_of(rows: int, width: int) -> Data:
     if path is None:
         name, (X, y), (held, truth) = "made", made(rows, width), made(HELD, width, seed=1)
     else:
-        with features.open(path) as file:
-            layers, view = ("last", "identity") if width <= 1280 else ("all", "mean")
-            X, y = matrix(file, "train", layers, view), file.labels("train")
-            held, truth = matrix(file, "test", layers, view)[:, :width], file.labels("test")
+        with Features(path) as file:
+            seen = Choice("last", "identity") if width <= 1280 else Choice("all", "mean")
+            X, y = file.matrix("train", seen), file.labels("train")
+            held, truth = file.matrix("test", seen)[:, :width], file.labels("test")
         order = np.random.default_rng(0).permutation(len(X))[:rows]
         name, X, y = "real", np.ascontiguousarray(X[order, :width]), y[order]
     mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)

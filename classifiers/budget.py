@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-import features as feature_files
-from classifiers.data import matrix
+from classifiers.data import Features
 from classifiers.heads import make_head
 from classifiers.intervals import wilson
 from classifiers.pools import places, read_pool
+from classifiers.spec import Choice
 from classifiers.store import read_json, write_json
 from features.errors import UserError
 from features.progress import progress
@@ -25,10 +25,12 @@ LOG = logging.getLogger("headstart")
 SHARES = (0.01, 0.05, 0.1, 0.25, 1.0)
 SHOTS = (1, 5, 10)
 SEEDS = (0, 1, 2)
+HEAD = ("type", "settings", "layers", "view", "root", "pca", "whiten")
+"""What of a fit.json says which head is fitted on what."""
 
 
 def learning_curve(
-    features: Path,
+    features: Path | Sequence[Path],
     directory: Path,
     output: Path,
     *,
@@ -44,9 +46,9 @@ def learning_curve(
     and the test split stays closed: `evaluate_curve` is the step that opens it.
 
     Args:
-        features: The features file that the run was fitted on.
+        features: The features file or files that the run was fitted on.
         directory: The run's directory, holding its fit.json.
-        output: The JSON file: `run`; `head` (type, settings, layers, view); `validation` and
+        output: The JSON file: `run`; `head` (see `HEAD`); `validation` and
             `draw`, the share and the seed by which validation was drawn; `split` and `held`, on
             which images and on how many it was judged; and `rows`, each with `budget` ("5 %" or "10
             a class"), `images`, `seed`, `accuracy` with its Wilson interval `low` to `high`,
@@ -64,7 +66,7 @@ def learning_curve(
     wrong = [share for share in shares if not 0 < share <= 1] + [n for n in shots if n < 1]
     if wrong:
         raise UserError(f"budget: {wrong[0]} is neither a share of the labels nor a number a class")
-    head = {name: fitted[name] for name in ("type", "settings", "layers", "view")}
+    head = {name: fitted[name] for name in HEAD}
     fields = {
         "run": directory.name,
         "fingerprint": fitted["fingerprint"],
@@ -83,11 +85,13 @@ def learning_curve(
     _write_curve(features, fields, plan, "validation", output)
 
 
-def evaluate_curve(features: Path, curve: Path, output: Path, *, split: str = "test") -> None:
+def evaluate_curve(
+    features: Path | Sequence[Path], curve: Path, output: Path, *, split: str = "test"
+) -> None:
     """Judges a learning curve on the test split: the very same fits again, scored there.
 
     Args:
-        features: The features file.
+        features: The features file or files.
         curve: What `learning_curve` wrote.
         output: A JSON file of the same form.
         split: The split to judge on.
@@ -101,27 +105,25 @@ def evaluate_curve(features: Path, curve: Path, output: Path, *, split: str = "t
 
 
 def _write_curve(
-    features: Path,
+    features: Path | Sequence[Path],
     fields: dict[str, Any],
     plan: Sequence[tuple[str, float, int]],
     split: str,
     output: Path,
 ) -> None:
     head = fields["head"]
-    layers = head["layers"] if isinstance(head["layers"], str) else tuple(head["layers"])
-    with feature_files.open(features) as file:
-        if file.fingerprint != fields["fingerprint"]:
+    choice = Choice.of(head)
+    with Features(features) as opened:
+        if opened.fingerprint != fields["fingerprint"]:
             raise UserError(
-                f"{fields['run']}: fitted on features {fields['fingerprint'][:8]}, but {features} "
-                f"holds {file.fingerprint[:8]}; run its search again"
+                f"{fields['run']}: fitted on features {fields['fingerprint'][:8]}, but "
+                f"{opened.path} holds {opened.fingerprint[:8]}; run its search again"
             )
-        pool = read_pool(
-            file, layers, head["view"], validation=fields["validation"], seed=fields["draw"]
-        )
+        pool = read_pool(opened, choice, validation=fields["validation"], seed=fields["draw"])
         if split == "validation":
             held, truth = pool.values[pool.training :], pool.labels[pool.training :]
         else:
-            held, truth = matrix(file, split, layers, head["view"]), file.labels(split)
+            held, truth = opened.matrix(split, choice), opened.labels(split)
     values, labels = pool.values[: pool.training], pool.labels[: pool.training]
     rows: list[dict[str, Any]] = []
     known: dict[bytes, dict[str, Any]] = {}
@@ -177,7 +179,8 @@ def _fit(
         for noise in (DeprecationWarning, FutureWarning, ResourceWarning):
             warnings.simplefilter("ignore", noise)
         try:
-            predicted = make_head(head["type"], settings, seed).fit(values, labels).predict(held)
+            fitted = make_head(head["type"], settings, seed, Choice.of(head)).fit(values, labels)
+            predicted = fitted.predict(held)
             accuracy = float((predicted == truth).mean())
         except (ValueError, UserError) as error:
             warnings.warn(str(error).strip().partition("\n")[0], stacklevel=1)

@@ -204,3 +204,10 @@ def read_validation(directory: Path) -> tuple[np.ndarray, np.ndarray] | None:
             return kept["labels"], kept["scores"]
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise UserError(f"{path}: damaged; delete it and run again") from error
+
+
+def validation_ids(directory: Path) -> list[str]:
+    """The images of `read_validation`, by name."""
+    with np.load(directory / VALIDATION, allow_pickle=False) as kept:
+        ids: list[str] = kept["ids"].tolist()
+    return ids

@@ -16,10 +16,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-import features as feature_files
-from classifiers.data import matrix
+from classifiers.data import Features
+from classifiers.spec import Choice
 from classifiers.store import write_json
-from features.cache import FeatureFile
 from features.datasets.file import FORMAT
 from features.errors import UserError
 
@@ -68,7 +67,7 @@ def find_duplicates(dataset: Path, features: Path | None, output: Path) -> None:
     pairs = exact_pairs(digests)
     found: dict[str, Any] = {"exact": _described(rows, classes, pairs, None)}
     if features is not None:
-        with feature_files.open(features) as file:
+        with Features(features) as file:
             if any(file.ids(split) != ids for split, (_, ids) in rows.items()):
                 raise UserError(f"{features}: its images are not those of {dataset}; run again")
             components = _components(file, list(rows))
@@ -179,13 +178,13 @@ def _of_other_classes(components: np.ndarray, labels: np.ndarray) -> float:
     return float(np.quantile(np.concatenate(nearest), RARE))
 
 
-def _components(file: FeatureFile, splits: Sequence[str]) -> np.ndarray:
+def _components(file: Features, splits: Sequence[str]) -> np.ndarray:
     """The last layer's principal components by the training rows, whitened, each row of length one.
 
     Whitened, because of two images with grass on them most of the features say grass. Components
     that few rows cannot tell from noise are left out.
     """
-    parts = [matrix(file, split, "last", file.views[0]) for split in splits]
+    parts = [file.matrix(split, Choice(view=file.views[0])) for split in splits]
     values = np.concatenate(parts) - parts[0].mean(axis=0)
     training = values[: len(parts[0])]
     variances, axes = np.linalg.eigh(training.T @ training)

@@ -7,16 +7,17 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import features as feature_files
 from classifiers.calibration import write_validation
+from classifiers.data import Features
 from classifiers.grid import candidates, edge_warnings
-from classifiers.heads import Scored, make_head, score_held, spread
-from classifiers.pools import Pool, read_pool
+from classifiers.heads import STREAMED, Scored, make_head, score_held, spread
+from classifiers.pools import Pool, folds_of, read_pool
 from classifiers.selection import Candidate, told, write_selection
 from classifiers.spec import HeadSpec
 from classifiers.store import save_head, write_json
@@ -28,7 +29,14 @@ LOG = logging.getLogger("headstart")
 
 
 def fit_head(
-    features: Path, head: HeadSpec, directory: Path, *, validation: float, seed: int
+    features: Path | Sequence[Path],
+    head: HeadSpec,
+    directory: Path,
+    *,
+    validation: float,
+    seed: int,
+    folds: int | None = None,
+    memory: float | None = None,
 ) -> Path:
     """Fits a head and saves it, without ever reading the test split.
 
@@ -39,27 +47,34 @@ def fit_head(
     head itself into `directory`.
 
     Args:
-        features: A features file.
+        features: A features file, or several of the same images, to be joined.
         head: What to fit.
         directory: The run's directory.
         validation: The share of the training split to draw for validation, class by class, where
             the data brings no validation split.
         seed: Of that draw and of the head.
+        folds: Chooses by cross-validation instead, in so many folds of training and validation
+            images together; every one of them is then a validation image, once.
+        memory: Bytes that the features may take in memory. Of more than that, heads that can
+            (`classifiers.heads.STREAMED`) read them block by block, through dask. None: no limit.
 
     Returns:
         The head's file, `head.skops` or `head.keras`.
 
     Raises:
-        UserError: The head asks for what is not there, or its settings make no head.
+        UserError: The head asks for what is not there, its settings make no head, or the features
+            are larger than the memory and it cannot do with less.
     """
     tried = list(candidates(head.settings))
-    with feature_files.open(features) as file:
-        pool = read_pool(file, head.layers, head.view, validation=validation, seed=seed)
-        fingerprint, classes = file.fingerprint, len(file.classes)
+    with Features(features) as opened:
+        lazy = _too_large(opened, head, memory)
+        draw = None if folds else validation
+        pool = read_pool(opened, head.choice, validation=draw, seed=seed, lazy=lazy)
+        fingerprint, made_by, classes = opened.fingerprint, opened.made_by, opened.classes
     known = np.unique(pool.labels[: pool.training])
     if len(known) < 2:
         raise UserError(
-            f"{features}: the training images are all of one class; at least two are needed"
+            f"{opened.path}: the training images are all of one class; at least two are needed"
         )
     # A grid made for thousands of images must not fail on a few dozen.
     tried = [c for c in tried if c.get("k", 0) <= pool.training] or tried
@@ -67,20 +82,27 @@ def fit_head(
         # Loads the head's library, whose seconds are not the search's.
         make_head(head.type, tried[0], seed)
     start = time.perf_counter()
+    if head.search and folds:
+        raise UserError(f"head {head.type}: a search by Keras Tuner takes no folds")
     if head.search:
-        results, best, scored = _drawn(pool, head, tried, directory / "search", seed)
+        found = _drawn(pool, head, tried, directory / "search", seed)
+    elif folds:
+        found = _crossed(pool, head, tried, seed, folds, len(classes))
     else:
-        results, best, scored = _every(pool, known, head.type, tried, seed)
+        found = _every(pool, head, tried, seed)
     search_seconds = time.perf_counter() - start
-    write_selection(directory / "selection.csv", results)
-    held = pool.labels[pool.training :]
-    scores = spread(scored.scores, known, classes, scored.probabilities)
-    write_validation(directory, pool.ids[pool.training :], held, scores)
+    write_selection(directory / "selection.csv", found.tried)
+    first = 0 if folds else pool.training
+    held, best = pool.labels[first:], found.best
+    scores = found.scored.scores
+    if scores.shape[1] != len(classes):
+        scores = spread(scores, known, len(classes), found.scored.probabilities)
+    write_validation(directory, pool.ids[first:], held, scores)
 
     start = time.perf_counter()
     with _attempt(head.type, best.settings) as said:
-        fitted = make_head(head.type, best.settings, seed)
-        fitted.fit(pool.values, pool.labels, **scored.refit)
+        fitted = make_head(head.type, best.settings, seed, head.choice)
+        fitted.fit(pool.values, pool.labels, **found.scored.refit)
     fit_seconds = time.perf_counter() - start
     notes = list(
         dict.fromkeys([*edge_warnings(head.settings, best.settings), *best.warnings, *said])
@@ -94,74 +116,201 @@ def fit_head(
             "head": path.name,
             "type": head.type,
             "settings": best.settings,
+            "probabilities": found.scored.probabilities,
             "status": best.status,
-            "refit": scored.refit,
-            "layers": head.layers,
-            "view": head.view,
-            "dimensions": pool.values.shape[1],
+            "refit": found.scored.refit,
+            **asdict(head.choice),
+            "dimensions": pool.values.shape[-1],
+            "classes": classes,
             "seed": seed,
             "training": {"images": pool.training},
             "validation": {
                 "accuracy": best.accuracy,
                 "images": len(held),
+                **({"folds": folds} if folds else {}),
             },
             "seconds": {"search": search_seconds, "fit": fit_seconds},
+            "read_in_blocks": lazy,
             "warnings": notes,
             "versions": versions(),
             "fingerprint": fingerprint,
+            "made_by": made_by,
         },
     )
     return path
 
 
-Searched = tuple[list[Candidate], Candidate, Scored]
-"""All that was tried, the best of it, and what that one says of the validation rows."""
+def _too_large(opened: Features, head: HeadSpec, memory: float | None) -> bool:
+    """Whether the features are to be read block by block.
+
+    Raises:
+        UserError: They are, and the head cannot.
+    """
+    if memory is None:
+        return False
+    splits = [split for split in ("train", "validation") if split in opened.splits]
+    size = 4 * sum(int(np.prod(opened.shape(split, head.choice))) for split in splits)
+    if size <= memory:
+        return False
+    if head.type not in STREAMED or head.search:
+        what = "a search by Keras Tuner" if head.search else f"a head of type {head.type}"
+        raise UserError(
+            f"{what} wants all features in memory, {size / 1e9:.1f} GB, and `memory` allows "
+            f"{memory / 1e9:.1f}; raise it, choose fewer layers or views, or take a head that "
+            f"reads block by block: {', '.join(sorted(STREAMED))}"
+        )
+    LOG.info(f"{size / 1e9:.1f} GB of features are read block by block")
+    return True
 
 
-def _every(
-    pool: Pool, known: np.ndarray, type: str, tried: Sequence[Mapping[str, Any]], seed: int
-) -> Searched:
-    """Fits every candidate on the training rows and scores it on the validation rows."""
-    rows = slice(pool.training)
-    held = pool.values[pool.training :], pool.labels[pool.training :]
-    found = score_held(type, tried, pool.values[rows], pool.labels[rows], held, seed)
+@dataclass(frozen=True)
+class Chosen:
+    """What a search came to.
+
+    Attributes:
+        tried: Every candidate, in order.
+        best: The one that was chosen.
+        scored: What it said of the validation rows.
+    """
+
+    tried: list[Candidate]
+    best: Candidate
+    scored: Scored
+
+
+def _every(pool: Pool, head: HeadSpec, tried: Sequence[Mapping[str, Any]], seed: int) -> Chosen:
+    """Fits every candidate on the training rows and scores the validation rows by it."""
+    rows, held = slice(pool.training), slice(pool.training, None)
+    known = np.unique(pool.labels[rows])
     results: list[Candidate] = []
     best: tuple[Candidate, Scored] | None = None
-    with progress(len(tried), f"search {type}", unit="candidates") as advance:
+    for candidate, scored in _scored(pool, head, tried, seed, rows, held):
+        right = known[scored.scores.argmax(axis=1)] == pool.labels[held]
+        results.append(replace(candidate, accuracy=float(right.mean())))
+        # The first of equal ones stays.
+        if best is None or results[-1].accuracy > best[0].accuracy:
+            best = results[-1], scored
+        LOG.info(
+            f"{told(candidate.settings)}: {results[-1].accuracy:.4f} on validation, "
+            f"{candidate.seconds:.1f} s"
+        )
+    assert best is not None
+    return Chosen(results, *best)
+
+
+def _crossed(
+    pool: Pool,
+    head: HeadSpec,
+    tried: Sequence[Mapping[str, Any]],
+    seed: int,
+    folds: int,
+    classes: int,
+) -> Chosen:
+    """Has every row be a validation row once; the scores are those of all rows, of all classes.
+
+    What the best candidate says of them is found by fitting it once more a fold: to keep what all
+    of them say would take too much memory.
+    """
+    fold = folds_of(pool.labels, folds, seed)
+    if len(tried) == 1:
+        settings, results = tried[0], []
+    else:
+        right = np.zeros(len(tried))
+        found: list[list[Candidate]] = [[] for _ in tried]
+        for number in range(folds):
+            rows, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+            known = np.unique(pool.labels[rows])
+            along = _scored(pool, head, tried, seed, rows, held)
+            for place, (candidate, scored) in enumerate(along):
+                said = known[scored.scores.argmax(axis=1)]
+                right[place] += (said == pool.labels[held]).sum()
+                found[place].append(candidate)
+        results = [
+            _together(one, float(hits / len(fold))) for one, hits in zip(found, right, strict=True)
+        ]
+        for one in results:
+            LOG.info(f"{told(one.settings)}: {one.accuracy:.4f} in {folds} folds")
+        settings = max(results, key=lambda one: one.accuracy).settings
+    scores = np.empty((len(fold), classes), np.float32)
+    each, untils, probabilities = [], [], True
+    for number in range(folds):
+        rows, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        known = np.unique(pool.labels[rows])
+        ((candidate, scored),) = _scored(pool, head, [settings], seed, rows, held)
+        scores[held] = spread(scored.scores, known, classes, scored.probabilities)
+        each.append(candidate)
+        untils += [scored.refit["until"]] if scored.refit else []
+        probabilities = scored.probabilities
+    accuracy = float((scores.argmax(axis=1) == pool.labels).mean())
+    # Its accuracy in the search stays: by how it was chosen is how it is ranked.
+    best = max(results, key=lambda one: one.accuracy) if results else _together(each, accuracy)
+    refit = {"until": int(np.median(untils))} if untils else {}
+    return Chosen(results or [best], best, Scored(scores, probabilities, refit))
+
+
+def _together(one: Sequence[Candidate], accuracy: float) -> Candidate:
+    """A candidate over the folds."""
+    statuses = [fit.status for fit in one]
+    return Candidate(
+        one[0].settings,
+        accuracy,
+        sum(fit.seconds for fit in one),
+        next((status for status in statuses if status != "finished"), "finished"),
+        list(dict.fromkeys(line for fit in one for line in fit.warnings)),
+        int(np.median([fit.epochs for fit in one])) if one[0].epochs is not None else None,
+    )
+
+
+def _scored(
+    pool: Pool,
+    head: HeadSpec,
+    tried: Sequence[Mapping[str, Any]],
+    seed: int,
+    rows: slice | np.ndarray,
+    held: slice | np.ndarray,
+) -> Iterator[tuple[Candidate, Scored]]:
+    """Each candidate, fitted on some rows, on others; its accuracy is for the caller to judge."""
+    found = score_held(
+        head.type,
+        tried,
+        pool.values[rows],
+        pool.labels[rows],
+        (pool.values[held], pool.labels[held]),
+        seed,
+        head.choice,
+    )
+    with progress(len(tried), f"search {head.type}", unit="candidates") as advance:
         for settings in tried:
             start = time.perf_counter()
-            with _attempt(type, settings) as said:
+            with _attempt(head.type, settings) as said:
                 scored = next(found)
-            accuracy = float((known[scored.scores.argmax(axis=1)] == held[1]).mean())
             seconds = time.perf_counter() - start
             status = scored.status or ("not converged" if _unconverged(said) else "finished")
             until = scored.refit.get("until")
-            results.append(Candidate(dict(settings), accuracy, seconds, status, said, until))
-            # The first of equal ones stays.
-            if best is None or accuracy > best[0].accuracy:
-                best = results[-1], scored
-            LOG.info(f"{told(settings)}: {accuracy:.4f} on validation, {seconds:.1f} s")
+            yield Candidate(dict(settings), float("nan"), seconds, status, said, until), scored
             advance(1)
-    assert best is not None
-    return results, *best
 
 
 def _drawn(
     pool: Pool, head: HeadSpec, tried: Sequence[Mapping[str, Any]], folder: Path, seed: int
-) -> Searched:
+) -> Chosen:
     """Has Keras Tuner draw the candidates, in a folder from which a killed search goes on."""
     from classifiers.network.search import search
+    from classifiers.prepared import as_rows, labels_of_rows, projection_of
 
     assert head.search is not None
     if len(tried) > 1:
         raise UserError(f"head {head.type}: with `search`, settings are no lists; see its `space`")
     X, held = pool.values[: pool.training], pool.values[pool.training :]
     y, truth = pool.labels[: pool.training], pool.labels[pool.training :]
+    rows, others = as_rows(X), as_rows(held)
+    if projection := projection_of(head.choice, rows):
+        rows, others = projection(rows), projection(others)
     found = search(
-        X,
-        y,
-        held,
-        truth,
+        rows,
+        labels_of_rows(y, X),
+        others,
+        labels_of_rows(truth, held),
         space=head.search["space"],
         how=head.search["method"],
         settings=tried[0],
@@ -172,8 +321,10 @@ def _drawn(
     if not found.whole:
         limit = f"the search was cut short by its limit of {head.search['limit']:g} s"
         found.best.warnings.append(f"{limit} after {len(found.tried)} candidates")
-    scored = next(score_held(head.type, [found.best.settings], X, y, (held, truth), seed))
-    return found.tried, found.best, scored
+    ((_, scored),) = _scored(
+        pool, head, [found.best.settings], seed, slice(pool.training), slice(pool.training, None)
+    )
+    return Chosen(found.tried, found.best, scored)
 
 
 def _unconverged(said: Sequence[str]) -> bool:

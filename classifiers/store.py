@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classifiers.projection import PROJECTION, read_projection
+from classifiers.spec import Choice
 from features.errors import UserError
 from features.files import whole_file
 
@@ -35,14 +37,24 @@ FITTED = ("history_", "epochs_", "status_")
 def save_head(head: BaseEstimator, directory: Path) -> Path:
     """Saves a fitted head as `head.skops` or `head.keras`, in place of one that stood there.
 
+    What the features go through before it, if anything, is saved beside it, as `projection.npz`.
+
     Returns:
-        The file.
+        The head's file.
 
     Raises:
         UserError: A user's own estimator holds what no file without code can hold.
     """
     from classifiers.heads.dense import DenseClassifier
+    from classifiers.prepared import PreparedHead
 
+    projection = None
+    if isinstance(head, PreparedHead):
+        head, projection = head.head, head.projection_
+    if projection:
+        projection.save(directory)
+    else:
+        (directory / PROJECTION).unlink(missing_ok=True)
     if isinstance(head, DenseClassifier):
         path = directory / "head.keras"
         with whole_file(path) as part:
@@ -54,6 +66,37 @@ def save_head(head: BaseEstimator, directory: Path) -> Path:
     for other in {directory / "head.keras", directory / "head.skops"} - {path}:
         other.unlink(missing_ok=True)
     return path
+
+
+def load_run(
+    directory: Path, fitted: Mapping[str, Any], *, estimator: str | None = None
+) -> tuple[BaseEstimator, int]:
+    """Reads the head of a run, with what the features go through before it.
+
+    Args:
+        directory: The run's directory.
+        fitted: Its fit.json.
+        estimator: As for `load_head`.
+
+    Returns:
+        An estimator that takes what `classifiers.data.Features.matrix` gives, and the bytes that it
+        takes on disk.
+
+    Raises:
+        UserError: As `load_head`.
+    """
+    from classifiers.prepared import PreparedHead
+
+    path, choice = directory / fitted["head"], Choice.of(fitted)
+    head, size = load_head(path, estimator=estimator), path.stat().st_size
+    if choice.view != "rows" and not choice.projects:
+        return head, size
+    whole = PreparedHead(head, choice)
+    whole.projection_ = None
+    if choice.projects:
+        whole.projection_ = read_projection(directory)
+        size += (directory / PROJECTION).stat().st_size
+    return whole, size
 
 
 def load_head(path: Path, *, estimator: str | None = None) -> BaseEstimator:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import features as feature_files
 from classifiers.calibration import fit_temperature, tempered
+from classifiers.data import Features
 from classifiers.heads import class_scores, make_head
-from classifiers.pools import places, read_pool
+from classifiers.pools import folds_of, read_pool
+from classifiers.spec import Choice
 from classifiers.store import read_json
 from features.errors import UserError
 from features.files import whole_file
@@ -47,7 +49,12 @@ class Suspects:
 
 
 def find_suspects(
-    features: Path, directory: Path, output: Path, *, validation: float, folds: int = FOLDS
+    features: Path | Sequence[Path],
+    directory: Path,
+    output: Path,
+    *,
+    validation: float,
+    folds: int = FOLDS,
 ) -> int:
     """Lists the training and validation images whose label is likely wrong.
 
@@ -57,7 +64,7 @@ def find_suspects(
     wrong labels; one that errs often doubts what is merely hard.
 
     Args:
-        features: The features file that the run was fitted on.
+        features: The features file or files that the run was fitted on.
         directory: The run's directory, holding its fit.json.
         output: The CSV file, one row a suspect, the likeliest first: `COLUMNS`.
         validation: The share of the training split that the run drew for validation.
@@ -70,15 +77,15 @@ def find_suspects(
         UserError: The run is of other features, or its head cannot be fitted on the folds.
     """
     fitted = read_json(directory / "fit.json")
-    layers = fitted["layers"] if isinstance(fitted["layers"], str) else tuple(fitted["layers"])
-    with feature_files.open(features) as file:
-        if file.fingerprint != fitted["fingerprint"]:
+    choice = Choice.of(fitted)
+    with Features(features) as opened:
+        if opened.fingerprint != fitted["fingerprint"]:
             raise UserError(
-                f"{directory}: fitted on features {fitted['fingerprint'][:8]}, but {features} "
-                f"holds {file.fingerprint[:8]}; run its search again"
+                f"{directory}: fitted on features {fitted['fingerprint'][:8]}, but {opened.path} "
+                f"holds {opened.fingerprint[:8]}; run its search again"
             )
-        pool = read_pool(file, layers, fitted["view"], validation=validation, seed=fitted["seed"])
-        classes = file.classes
+        pool = read_pool(opened, choice, validation=validation, seed=fitted["seed"])
+        classes = opened.classes
     probabilities = out_of_fold(
         pool.values,
         pool.labels,
@@ -87,6 +94,7 @@ def find_suspects(
         classes=len(classes),
         folds=folds,
         seed=fitted["seed"],
+        choice=choice,
     )
     found = confident_learning(pool.labels, probabilities)
     with whole_file(output) as part, part.open("w", newline="", encoding="utf-8") as target:
@@ -111,6 +119,7 @@ def out_of_fold(
     classes: int,
     folds: int,
     seed: int,
+    choice: Choice | None = None,
 ) -> np.ndarray:
     """Probabilities of each row by a head that was fitted on the other folds.
 
@@ -118,13 +127,14 @@ def out_of_fold(
     fitted to its out-of-fold decision values.
 
     Args:
-        values: float32 (images, dimensions).
+        values: float32 (images, dimensions) or (images, views, dimensions).
         labels: int64 (images,).
         type: The head's type.
         settings: One value each.
         classes: How many classes there are.
         folds: How many folds.
         seed: Of the folds and of the head.
+        choice: What is done to the features before it.
 
     Returns:
         float32 (images, classes).
@@ -132,15 +142,15 @@ def out_of_fold(
     Raises:
         UserError: The head cannot be fitted on the other folds.
     """
-    # Each class begins with another fold, so that small classes do not all lie in the first.
-    fold = (places(labels, seed) + labels) % folds
+    fold = folds_of(labels, folds, seed)
     scores = np.empty((len(labels), classes), np.float32)
     given = True
     with progress(folds, f"{type} out of fold", unit="folds") as advance:
         for number in range(folds):
             held = fold == number
             try:
-                head = make_head(type, settings, seed).fit(values[~held], labels[~held])
+                head = make_head(type, settings, seed, choice)
+                head.fit(values[~held], labels[~held])
                 if held.any():
                     scores[held] = class_scores(head, values[held], classes)
             except ValueError as error:

@@ -9,12 +9,13 @@ many candidates and shares between them what fitting them has in common.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from classifiers.spec import Choice
 from features.errors import UserError
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 value first); `hidden` and `stack` are lists by nature."""
 
 
+STREAMED = frozenset({"logistic", "svm", "ridge", "lda", "nearest_mean", "dense"})
+"""Types that take dask arrays too, and so features that are larger than memory."""
+
+
 @dataclass(frozen=True)
 class Scored:
     """What a candidate, fitted on some rows, says of others.
@@ -90,24 +95,45 @@ class Scored:
 def score_held(
     type: str,
     candidates: Sequence[Mapping[str, Any]],
-    X: np.ndarray,
+    X: Any,
     y: np.ndarray,
-    held: tuple[np.ndarray, np.ndarray],
+    held: tuple[Any, np.ndarray],
     seed: int,
+    choice: Choice | None = None,
 ) -> Iterator[Scored]:
     """Fits one candidate after the other and scores held-out rows by it.
 
     Args:
         type: A key of `HEADS`.
         candidates: Settings, as for `make_head`.
-        X: float32 (n, dimensions).
+        X: float32 (n, dimensions) or (n, views, dimensions), an array or, of a type in `STREAMED`,
+            a dask array.
         y: int64 (n,).
         held: Rows and labels to score, and for heads that stop early to watch.
         seed: Of whatever a head draws at random.
+        choice: Of the projection; none where missing.
 
     Raises:
         UserError: As in `make_head`.
     """
+    from classifiers.prepared import as_rows, labels_of_rows, projection_of, scores_of_images
+
+    rows, others = as_rows(X), as_rows(held[0])
+    if projection := projection_of(choice or Choice(), rows):
+        rows, others = projection(rows), projection(others)
+    labels, truth = labels_of_rows(y, X), labels_of_rows(held[1], held[0])
+    for scored in _score_rows(type, candidates, rows, labels, (others, truth), seed):
+        yield replace(scored, scores=scores_of_images(scored.scores, held[0]))
+
+
+def _score_rows(
+    type: str,
+    candidates: Sequence[Mapping[str, Any]],
+    X: Any,
+    y: np.ndarray,
+    held: tuple[Any, np.ndarray],
+    seed: int,
+) -> Iterator[Scored]:
     heads = [make_head(type, settings, seed) for settings in candidates]
     module = import_module(HEADS[type])
     if hasattr(module, "path"):
@@ -163,13 +189,16 @@ def spread(scores: np.ndarray, seen: np.ndarray, classes: int, probabilities: bo
     return every
 
 
-def make_head(type: str, settings: Mapping[str, Any], seed: int) -> BaseEstimator:
+def make_head(
+    type: str, settings: Mapping[str, Any], seed: int, choice: Choice | None = None
+) -> BaseEstimator:
     """Makes an estimator that is not yet fitted.
 
     Args:
         type: A key of `HEADS`.
         settings: All of its settings, one value each; `DEFAULTS` names them.
         seed: Of whatever the head draws at random.
+        choice: What is done to the features before it, and whether views are rows.
 
     Raises:
         UserError: The type is unknown, or a setting is unknown, missing or impossible.
@@ -187,4 +216,8 @@ def make_head(type: str, settings: Mapping[str, Any], seed: int) -> BaseEstimato
     # A user's own estimator takes what the study says under `parameters`.
     given |= given.pop("parameters", {})
     head: BaseEstimator = import_module(HEADS[type]).make(seed=seed, **given)
-    return head
+    if choice is None or not (choice.projects or choice.view == "rows"):
+        return head
+    from classifiers.prepared import PreparedHead
+
+    return PreparedHead(head, choice)

@@ -12,18 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import features
 from classifiers.budget import drawn, evaluate_curve, learning_curve
-from classifiers.data import matrix
+from classifiers.data import Features
 from classifiers.fit import fit_head
 from classifiers.heads import make_head
-from classifiers.spec import HeadSpec
+from classifiers.spec import Choice, HeadSpec
 from classifiers.split import stratified
 from features.errors import UserError
 
 WriteFeatures = Callable[..., Path]
 
-LOGISTIC = HeadSpec("logistic", "last", "identity", {"C": 0.1})
+LOGISTIC = HeadSpec("logistic", {"C": 0.1})
 
 
 @pytest.fixture
@@ -70,10 +69,10 @@ def test_the_whole_budget_is_the_head_of_the_training_rows(
     path, folder = noisy
     learning_curve(path, folder, tmp_path / "budget.json", validation=0.2)
     evaluate_curve(path, tmp_path / "budget.json", tmp_path / "test.json")
-    with features.open(path) as file:
-        values, labels = matrix(file, "train", "last", "identity"), file.labels("train")
+    with Features(path) as file:
+        values, labels = file.matrix("train", Choice("last", "identity")), file.labels("train")
         train, held = stratified(labels, 0.2, 1, file.classes)
-        test, truth = matrix(file, "test", "last", "identity"), file.labels("test")
+        test, truth = file.matrix("test", Choice("last", "identity")), file.labels("test")
     head = make_head("logistic", {"C": 0.1}, 0).fit(values[train], labels[train])
     before, after = read(tmp_path / "budget.json"), read(tmp_path / "test.json")
     assert before["rows"][-1]["accuracy"] == head.score(values[held], labels[held])
@@ -107,7 +106,7 @@ def test_seeds_draw_different_images() -> None:
 
 def test_neighbours_are_as_many_as_there_are(write: WriteFeatures, tmp_path: Path) -> None:
     path = write(train=np.arange(90) % 3, test=np.arange(30) % 3)
-    head = HeadSpec("knn", "last", "identity", {"k": 20, "metric": "cosine"})
+    head = HeadSpec("knn", {"k": 20, "metric": "cosine"})
     fit_head(path, head, tmp_path, validation=0.2, seed=0)
     learning_curve(path, tmp_path, tmp_path / "b.json", validation=0.2, shots=[1], shares=[1.0])
     one, whole = (
@@ -121,10 +120,10 @@ def test_neighbours_are_as_many_as_there_are(write: WriteFeatures, tmp_path: Pat
 def test_a_fit_that_fails_is_told_and_stops_no_other(
     noisy: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(type: str, settings: dict[str, Any], seed: int) -> Any:
+    def broken(type: str, settings: dict[str, Any], seed: int, choice: Choice) -> Any:
         if seed == 1:
             raise ValueError("too few images\nfor this")
-        return make_head(type, settings, seed)
+        return make_head(type, settings, seed, choice)
 
     monkeypatch.setattr("classifiers.budget.make_head", broken)
     path, folder = noisy

@@ -12,11 +12,14 @@ import numpy as np
 from classifiers.compare import COLUMNS, best, leaderboard
 from classifiers.evaluate import evaluate_head
 from classifiers.fit import fit_head
-from classifiers.spec import HeadSpec
+from classifiers.spec import Choice, HeadSpec
 
 RUN: dict[str, Any] = {
     "layers": "last",
     "view": "mean",
+    "root": False,
+    "pca": None,
+    "whiten": False,
     "settings": {"C": 0.1},
     "test": {
         "accuracy": 0.5,
@@ -86,7 +89,7 @@ def test_equal_runs_rank_by_features_and_name_and_never_by_what_a_clock_said(
 
 def test_a_real_run_fills_every_column(features_path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "net.my-ridge.0"
-    head = HeadSpec("ridge", ("late", "early"), "mirror", {"alpha": [10.0, 1.0]})
+    head = HeadSpec("ridge", {"alpha": [10.0, 1.0]}, Choice(("late", "early"), "mirror"))
     fit_head(features_path, head, folder, validation=0.2, seed=0)
     evaluate_head(features_path, folder)
     leaderboard([folder / "metrics.json"], tmp_path / "leaderboard.csv")
@@ -101,7 +104,7 @@ def test_a_real_run_fills_every_column(features_path: Path, tmp_path: Path) -> N
     assert float(row["macro_f1_low"]) <= float(row["macro_f1"]) <= float(row["macro_f1_high"])
     assert (row["seeds"], row["test_mean"]) == ("1", row["test_accuracy"])
     # There are three classes; a ridge head gives probabilities only by its temperature; one seed.
-    empty = ("top5", "log_loss", "calibration", "test_mean_")
+    empty = ("top5", "log_loss", "calibration", "test_mean_", "pca")
     for name, cell in row.items():
         assert (cell == "") == (name.startswith(empty) or name.endswith("deviation")), name
     assert np.isfinite([float(row[name]) for name in row if name.endswith("seconds")]).all()

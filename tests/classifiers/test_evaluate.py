@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import features
 from classifiers.calibration import calibration_error, fit_temperature, logits, write_validation
-from classifiers.data import matrix
+from classifiers.data import Features
 from classifiers.evaluate import evaluate_head
 from classifiers.fit import fit_head
 from classifiers.heads import class_scores, make_head
-from classifiers.spec import HeadSpec
+from classifiers.spec import Choice, HeadSpec
 from classifiers.store import load_head
 from features.errors import UserError
 
@@ -33,7 +32,7 @@ HEADS = {
 def run(path: Path, folder: Path, type: str = "logistic", layers: Any = "last") -> Path:
     """Fits and evaluates; gives the run's folder."""
     folder = folder / f"net_0.35.{type}.4"
-    head = HeadSpec(type, layers, "identity", HEADS[type])
+    head = HeadSpec(type, HEADS[type], Choice(layers, "identity"))
     fit_head(path, head, folder, validation=0.2, seed=4)
     evaluate_head(path, folder)
     return folder
@@ -50,8 +49,11 @@ def test_the_figures_are_those_of_the_saved_head_on_the_test_split(
 ) -> None:
     path = write(train=np.arange(90) % 3, test=np.arange(40) % 3, noise=4)
     folder = run(path, tmp_path, type, ("late", "early"))
-    with features.open(path) as file:
-        values, labels = matrix(file, "test", ("late", "early"), "identity"), file.labels("test")
+    with Features(path) as file:
+        values, labels = (
+            file.matrix("test", Choice(("late", "early"), "identity")),
+            file.labels("test"),
+        )
         ids = file.ids("test")
     predicted = load_head(folder / "head.skops").predict(values)
     metrics = read(folder)
@@ -124,8 +126,8 @@ def test_a_run_without_fit_is_told(features_path: Path, tmp_path: Path) -> None:
 
 def validated(path: Path, folder: Path, type: str) -> tuple[np.ndarray, np.ndarray]:
     """Keeps what a head fitted on the first half of the training rows says of the second."""
-    with features.open(path) as file:
-        values, labels = matrix(file, "train", "last", "identity"), file.labels("train")
+    with Features(path) as file:
+        values, labels = file.matrix("train", Choice("last", "identity")), file.labels("train")
         ids, classes = file.ids("train"), len(file.classes)
     half = len(labels) // 2
     head = make_head(type, HEADS[type], 4).fit(values[:half], labels[:half])
@@ -164,17 +166,48 @@ def test_a_temperature_fitted_on_validation_is_applied_and_changes_no_prediction
         assert metrics["test"]["calibration_error"] == pytest.approx(before)
 
 
-def test_another_split_is_evaluated_beside_the_main_one(
+def test_a_further_test_set_is_judged_beside_the_main_one(
     write: WriteFeatures, tmp_path: Path
 ) -> None:
-    path = write(train=np.arange(90) % 3, validation=np.arange(30) % 3, test=np.arange(30) % 3)
-    folder = run(path, tmp_path)
-    main = (folder / "metrics.json").read_bytes()
-    evaluate_head(path, folder, split="validation")
-    other = json.loads((folder / "metrics.validation.json").read_text())
-    assert (other["split"], other["run"]) == ("validation", "net_0.35.logistic.4")
-    with np.load(folder / "predictions.validation.npz") as kept:
-        assert kept["ids"][0] == "validation/0.png"
-    assert (folder / "metrics.json").read_bytes() == main
-    with pytest.raises(UserError, match="no split 'shifted'; it has train, validation, test"):
-        evaluate_head(path, folder, split="shifted")
+    """Its classes may stand in another order, and be fewer."""
+    labels = np.arange(90) % 3
+    main = write(train=labels, test=labels, noise=4)
+    folder = run(main, tmp_path)
+    before = (folder / "metrics.json").read_bytes()
+    with Features(main) as opened:
+        arrays = {
+            (view, layer): opened.matrix("test", Choice(layer, view))[labels != 1]
+            for view in ("identity", "mirror")
+            for layer in ("early", "late")
+        }
+    renamed = np.where(labels == 2, 0, 1)[labels != 1]
+    further = write(
+        test=renamed,
+        classes=["cow", "ant"],
+        noise=4,
+        replaced={"test": arrays},
+        source="shifted",
+    )
+    evaluate_head(further, folder, further="shifted")
+    assert (folder / "metrics.json").read_bytes() == before
+    other = json.loads((folder / "metrics.shifted.json").read_text())
+    assert (other["split"], other["run"]) == ("shifted", "net_0.35.logistic.4")
+    assert other["classes"] == ["ant", "bee", "cow"]
+    with np.load(folder / "predictions.shifted.npz") as kept:
+        assert np.array_equal(kept["labels"], labels[labels != 1])
+        shifted = kept["predicted"]
+    with np.load(folder / "predictions.npz") as kept:
+        assert np.array_equal(shifted, kept["predicted"][labels != 1])
+
+
+def test_a_further_test_set_by_another_backbone_or_of_other_classes_is_refused(
+    write: WriteFeatures, tmp_path: Path
+) -> None:
+    labels = np.arange(30) % 3
+    folder = run(write(train=labels, test=labels), tmp_path)
+    with pytest.raises(UserError, match="fitted on features"):
+        evaluate_head(write(test=labels, source="far", noise=9), folder, further="far")
+    other = write(test=labels, source="zoo", classes=["ant", "bee", "dog"])
+    with pytest.raises(UserError, match=r"knows no class 'dog'; .*ant, bee, cow"):
+        evaluate_head(other, folder, further="zoo")
+    assert not (folder / "metrics.far.json").exists()

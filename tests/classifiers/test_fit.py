@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import features
-from classifiers.data import matrix
+from classifiers.data import Features
 from classifiers.fit import fit_head
 from classifiers.heads import make_head
-from classifiers.spec import HeadSpec
+from classifiers.spec import Choice, HeadSpec
 from classifiers.split import stratified
 from classifiers.store import load_head
 from features.cache import FeatureFile
@@ -23,8 +22,8 @@ from features.errors import UserError
 
 WriteFeatures = Callable[..., Path]
 
-KNN = HeadSpec("knn", "last", "identity", {"k": [9, 5, 1], "metric": "euclidean"})
-LOGISTIC = HeadSpec("logistic", "all", "mean", {"C": 0.1})
+KNN = HeadSpec("knn", {"k": [9, 5, 1], "metric": "euclidean"})
+LOGISTIC = HeadSpec("logistic", {"C": 0.1}, Choice("all", "mean"))
 
 
 def fit(path: Path, head: HeadSpec, folder: Path, seed: int = 0) -> dict[str, Any]:
@@ -45,8 +44,8 @@ def test_the_most_accurate_candidate_on_validation_is_refitted_on_all(
     path = write(train=np.arange(120) % 3, test=np.arange(9) % 3, noise=4)
     record = fit(path, KNN, tmp_path, seed=3)
 
-    with features.open(path) as file:
-        values, labels = matrix(file, "train", "last", "identity"), file.labels("train")
+    with Features(path) as file:
+        values, labels = file.matrix("train", Choice("last", "identity")), file.labels("train")
         train, validation = stratified(labels, 0.2, 3, file.classes)
     accuracies = []
     for k in (9, 5, 1):
@@ -77,7 +76,7 @@ def test_the_validation_split_of_the_data_is_used_where_it_brings_one(
     """Its labels are shifted by one, so that a head fitted on train is wrong on all of it."""
     labels = np.arange(60) % 3
     path = write(train=labels, validation=labels[:30], test=labels)
-    with features.open(path) as file:
+    with FeatureFile(path) as file:
         arrays = {
             (view, layer): np.roll(file.array("validation", view, layer), 1, axis=0)
             for view in file.views
@@ -118,7 +117,7 @@ def test_the_test_split_is_never_read(
 
 def test_the_record_says_what_was_done(features_path: Path, tmp_path: Path) -> None:
     record = fit(features_path, LOGISTIC, tmp_path, seed=7)
-    with features.open(features_path) as file:
+    with Features(features_path) as file:
         assert record["fingerprint"] == file.fingerprint
     assert record["head"] == "head.skops"
     assert record["type"] == "logistic"
@@ -135,7 +134,7 @@ def test_the_record_says_what_was_done(features_path: Path, tmp_path: Path) -> N
 
 
 def test_a_best_value_at_the_edge_is_told(features_path: Path, tmp_path: Path) -> None:
-    head = HeadSpec("ridge", "last", "identity", {"alpha": [3.0, 2.0, 1.0]})
+    head = HeadSpec("ridge", {"alpha": [3.0, 2.0, 1.0]})
     record = fit(features_path, head, tmp_path)
     assert record["warnings"] == ["the best alpha=3.0 lies on the edge of its grid: widen it"]
 
@@ -148,7 +147,7 @@ def test_a_head_that_does_not_converge_is_recorded_and_makes_no_noise(
 ) -> None:
     monkeypatch.setattr("classifiers.solvers.penalised.EVALUATIONS", 8)
     path = write(train=np.arange(120) % 3, noise=6)
-    head = HeadSpec("svm", "all", "identity", {"C": [1e-6, 1e5]})
+    head = HeadSpec("svm", {"C": [1e-6, 1e5]}, Choice("all", "identity"))
     fit(path, head, tmp_path)
     converged, not_converged = selection(tmp_path)
     assert converged["warnings"] == ""
@@ -159,13 +158,25 @@ def test_a_head_that_does_not_converge_is_recorded_and_makes_no_noise(
 @pytest.mark.parametrize(
     ("head", "named"),
     [
-        (HeadSpec("forest", "last", "identity", {}), "allowed: logistic, svm, ridge, lda,"),
-        (HeadSpec("svm", "last", "identity", {"c": 1}), "head svm: no setting 'c'; allowed: C"),
-        (HeadSpec("knn", "last", "identity", {"k": 1}), "head knn: the setting 'metric' is miss"),
-        (HeadSpec("ridge", "last", "identity", {"alpha": -1.0}), "head ridge with alpha=-1.0: "),
-        (HeadSpec("knn", "last", "identity", {"k": 99, "metric": "cosine"}), "k=99"),
-        (HeadSpec("knn", "last", "identity", {"k": 1, "metric": "l7"}), "cosine, euclidean"),
-        (HeadSpec("ridge", "middle", "identity", {"alpha": 1.0}), "no layer 'middle'"),
+        (HeadSpec("forest", {}), "allowed: logistic, svm, ridge, lda,"),
+        (
+            HeadSpec("svm", {"c": 1}),
+            "head svm: no setting 'c'; allowed: C",
+        ),
+        (
+            HeadSpec("knn", {"k": 1}),
+            "head knn: the setting 'metric' is miss",
+        ),
+        (
+            HeadSpec("ridge", {"alpha": -1.0}),
+            "head ridge with alpha=-1.0: ",
+        ),
+        (HeadSpec("knn", {"k": 99, "metric": "cosine"}), "k=99"),
+        (
+            HeadSpec("knn", {"k": 1, "metric": "l7"}),
+            "cosine, euclidean",
+        ),
+        (HeadSpec("ridge", {"alpha": 1.0}, Choice("middle", "identity")), "no layer 'middle'"),
     ],
 )
 def test_an_impossible_head_is_told_and_leaves_nothing(
@@ -186,7 +197,7 @@ def test_a_grid_of_neighbours_is_cut_to_the_images_there_are(
     write: WriteFeatures, tmp_path: Path
 ) -> None:
     path = write(train=np.arange(20) % 2, test=np.arange(4) % 2, classes=["a", "b"])
-    head = HeadSpec("knn", "last", "identity", {"k": [50, 30, 5, 3], "metric": "cosine"})
+    head = HeadSpec("knn", {"k": [50, 30, 5, 3], "metric": "cosine"})
     fit_head(path, head, tmp_path / "run", validation=0.2, seed=0)
     tried = [row["k"] for row in csv.DictReader((tmp_path / "run" / "selection.csv").open())]
     assert tried == ["5", "3"]

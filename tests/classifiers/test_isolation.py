@@ -13,22 +13,25 @@ import pytest
 import features
 from classifiers.budget import evaluate_curve, learning_curve
 from classifiers.calibration import fit_temperature, read_validation, write_validation
+from classifiers.data import Features
 from classifiers.evaluate import evaluate_head
 from classifiers.fit import fit_head
 from classifiers.heads import class_scores, make_head
 from classifiers.pools import read_pool
-from classifiers.spec import HeadSpec
-from classifiers.store import load_head
+from classifiers.spec import Choice, HeadSpec
+from classifiers.store import load_run
 from classifiers.suspects import find_suspects
 from features.errors import UserError
 
 WriteFeatures = Callable[..., Path]
 
 HEADS = {
-    "logistic": HeadSpec("logistic", "all", "mean", {"C": [0.001, 0.1]}),
-    "svm": HeadSpec("svm", "last", "identity", {"C": [0.001, 0.01]}),
-    "ridge": HeadSpec("ridge", "all", "identity", {"alpha": [10.0, 1.0]}),
-    "knn": HeadSpec("knn", "last", "mean", {"k": [9, 3], "metric": "cosine"}),
+    "logistic": HeadSpec("logistic", {"C": [0.001, 0.1]}, Choice("all", "mean")),
+    "svm": HeadSpec("svm", {"C": [0.001, 0.01]}),
+    "ridge": HeadSpec("ridge", {"alpha": [10.0, 1.0]}, Choice("all", "identity")),
+    "knn": HeadSpec("knn", {"k": [9, 3], "metric": "cosine"}, Choice("last", "mean")),
+    "whitened": HeadSpec("logistic", {"C": [0.001, 0.1]}, Choice("all", "mean", True, 5, True)),
+    "rows": HeadSpec("ridge", {"alpha": [10.0, 1.0]}, Choice("all", "rows", pca=7)),
 }
 
 
@@ -53,11 +56,12 @@ def everything_before_evaluation(path: Path, type: str, folder: Path) -> dict[st
     """Search, refit, temperature, learning curve and suspects; gives what was found."""
     fit_head(path, HEADS[type], folder, validation=0.25, seed=3)
     fitted = json.loads((folder / "fit.json").read_text())
-    layers = fitted["layers"] if isinstance(fitted["layers"], str) else tuple(fitted["layers"])
-    with features.open(path) as file:
-        pool = read_pool(file, layers, fitted["view"], validation=0.25, seed=3)
+    choice = HEADS[type].choice
+    with Features(path) as opened:
+        pool = read_pool(opened, choice, validation=0.25, seed=3)
     train = slice(0, pool.training)
-    head = make_head(type, fitted["settings"], 3).fit(pool.values[train], pool.labels[train])
+    head = make_head(HEADS[type].type, fitted["settings"], 3, choice)
+    head.fit(pool.values[train], pool.labels[train])
     scores = class_scores(head, pool.values[pool.training :], 3)
     write_validation(folder, pool.ids[pool.training :], pool.labels[pool.training :], scores)
     learning_curve(path, folder, folder / "budget.json", validation=0.25, seeds=[0])
@@ -70,7 +74,7 @@ def everything_before_evaluation(path: Path, type: str, folder: Path) -> dict[st
         "search": [(row["accuracy"], row["warnings"]) for row in rows],
         "settings": fitted["settings"],
         "validation": fitted["validation"],
-        "refitted": load_head(folder / fitted["head"]).predict(pool.values).tolist(),
+        "refitted": load_run(folder, fitted)[0].predict(pool.values).tolist(),
         "temperature": fit_temperature(kept[1], kept[0]),
         "curve": [(row["images"], row["accuracy"]) for row in curve["rows"]],
         "suspects": (folder / "suspects.csv").read_text(),
@@ -116,9 +120,8 @@ def test_the_standardisation_is_of_the_rows_that_are_fitted_on(
         path = write(train=labels, test=labels[:40], noise=4, replaced=replaced, source=name)
         folder = tmp_path / name
         fit_head(path, HEADS[type], folder, validation=0.25, seed=3)
-        with features.open(path) as file:
-            fields = HEADS[type]
-            pool = read_pool(file, fields.layers, fields.view, validation=0.25, seed=3)
-        head = load_head(folder / "head.skops")
+        with Features(path) as opened:
+            pool = read_pool(opened, HEADS[type].choice, validation=0.25, seed=3)
+        head, _ = load_run(folder, json.loads((folder / "fit.json").read_text()))
         predicted.append(class_scores(head, pool.values, 3))
     assert np.array_equal(*predicted)

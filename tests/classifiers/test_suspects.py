@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from classifiers.fit import fit_head
-from classifiers.spec import HeadSpec
+from classifiers.spec import Choice, HeadSpec
 from classifiers.suspects import COLUMNS, confident_learning, find_suspects, out_of_fold
 from features.errors import UserError
 
@@ -88,7 +88,7 @@ def test_suspects_are_listed_with_their_names_and_the_test_split_stays_closed(
     poison = {key: np.full((9, 6), np.nan) for key in arrays}
     path = write(train=labels, test=np.arange(9) % 3, replaced={"train": arrays, "test": poison})
     folder = tmp_path / "net.knn.0"
-    head = HeadSpec("knn", "last", "mean", {"k": 5, "metric": "euclidean"})
+    head = HeadSpec("knn", {"k": 5, "metric": "euclidean"}, Choice("last", "mean"))
     fit_head(path, head, folder, validation=0.2, seed=0)
     assert find_suspects(path, folder, tmp_path / "suspects.csv", validation=0.2) == 2
     with (tmp_path / "suspects.csv").open(newline="") as file:
@@ -101,7 +101,7 @@ def test_suspects_are_listed_with_their_names_and_the_test_split_stays_closed(
 
 def test_other_features_are_told(write: WriteFeatures, tmp_path: Path) -> None:
     labels = np.arange(60) % 3
-    head = HeadSpec("knn", "last", "mean", {"k": 5, "metric": "euclidean"})
+    head = HeadSpec("knn", {"k": 5, "metric": "euclidean"}, Choice("last", "mean"))
     fit_head(write(train=labels), head, tmp_path, validation=0.2, seed=0)
     with pytest.raises(UserError, match="fitted on features"):
         find_suspects(

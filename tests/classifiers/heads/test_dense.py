@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from classifiers.fit import fit_head
 from classifiers.heads import DEFAULTS, dense, make_head
 from classifiers.heads.dense import DenseClassifier
-from classifiers.spec import HeadSpec
+from classifiers.spec import Choice, HeadSpec
 from classifiers.store import load_head, save_head
 from features.errors import UserError
 
@@ -120,7 +120,7 @@ def test_a_study_s_dense_head_searches_its_layers(features_path: Path, tmp_path:
     settings = SETTINGS | {"hidden": [[], [8]], "epochs": 3}
     path = fit_head(
         features_path,
-        HeadSpec("dense", "all", "mean", settings),
+        HeadSpec("dense", settings, Choice("all", "mean")),
         tmp_path,
         validation=0.2,
         seed=0,
@@ -132,7 +132,7 @@ def test_a_study_s_dense_head_searches_its_layers(features_path: Path, tmp_path:
 
 
 def test_an_unknown_optimizer_is_told(features_path: Path, tmp_path: Path) -> None:
-    head = HeadSpec("dense", "last", "identity", SETTINGS | {"optimizer": "adamant"})
+    head = HeadSpec("dense", SETTINGS | {"optimizer": "adamant"})
     with pytest.raises(UserError, match="adamant"):
         fit_head(features_path, head, tmp_path, validation=0.2, seed=0)
 
