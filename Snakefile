@@ -19,6 +19,7 @@ wildcard_constraints:
     backbone=r"[^/]+",
     study=r"[^/]+",
     run=r"[^/]+",
+    further=r"[\w-]+",
 
 
 rule all:

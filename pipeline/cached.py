@@ -225,7 +225,7 @@ def _needed() -> tuple[set[Path], list[dict[str, Any]]]:
                 f"what {study} asks for cannot be known, so that nothing can be called unused; "
                 f"mend it, or name the files to remove.\n{error}"
             ) from error
-        for features in plan.features:
+        for features in plan.passes:
             files |= {features.file.resolve(), features.dataset.file.resolve()}
             graphs.append(graph_fields(specs_of(features.spec)[1]))
     return files, graphs

@@ -35,7 +35,7 @@ def missing_downloads(plans: Iterable[StudyPlan]) -> list[Download]:
     """What the studies still want and is nowhere on this machine."""
     found: dict[str, Download] = {}
     for plan in plans:
-        for features in plan.features:
+        for features in plan.passes:
             if features.file.exists():
                 continue
             dataset = features.dataset

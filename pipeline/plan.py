@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from classifiers.spec import Choice
 from features.backbones.preset import preset_digest
 from features.backbones.registry import ARCHITECTURES, imagenet_file
 from features.backbones.spec import BackboneSpec
@@ -18,7 +19,7 @@ from features.files import fingerprint
 from features.spec import feature_spec
 from pipeline.links import CACHE, link_of
 from pipeline.load import load_study
-from pipeline.study import Backbone, Study
+from pipeline.study import Backbone, Dataset, Study, Vote
 
 STUDIES = Path("studies")
 MEMO = CACHE / "contents.json"
@@ -27,7 +28,7 @@ RESULTS = Path("results")
 
 STAGES = (
     *("all", "dataset", "part", "features", "head", "evaluate", "budget", "evaluate_budget"),
-    *("leaderboard", "duplicates", "suspects", "report"),
+    *("evaluate_further", "leaderboard", "duplicates", "suspects", "report"),
 )
 """The workflow's own rules, whose names no study may take."""
 
@@ -91,28 +92,46 @@ class FeaturesPlan:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One head on one feature set with one seed.
+    """One head on one feature set with one seed, or a vote of such.
 
     Attributes:
-        name: backbone.head.seed
-        features: What it sees.
-        head: The head's type, layers, view and settings.
+        name: backbone.head.seed, backbones that are joined with a + between them.
+        features: What it sees, one file a backbone; nothing where it is a vote.
+        head: The head's type, settings, choice of features and search.
         validation: The share of train drawn as validation split.
+        folds: Of a cross-validation in its place.
         seed: Of that draw and of the head.
-        folder: Where its results are.
+        members: The runs that vote.
+        further: The features of each further test set, by the set's name.
     """
 
     name: str
-    features: FeaturesPlan
+    features: tuple[FeaturesPlan, ...]
     head: dict[str, Any]
     validation: float
+    folds: int | None
     seed: int
-    folder: Path
+    members: tuple[RunPlan, ...]
+    further: dict[str, tuple[FeaturesPlan, ...]]
+    study: str
 
     @property
-    def head_file(self) -> Path:
-        """The fitted head."""
-        return self.folder / ("head.keras" if self.head["type"] == "dense" else "head.skops")
+    def folder(self) -> Path:
+        """Where its results are."""
+        return RESULTS / self.study / "runs" / self.name
+
+    @property
+    def links(self) -> list[Path]:
+        """What stands in the workflow for the features."""
+        return [plan.link for plan in self.features]
+
+    def further_links(self, further: str) -> list[Path]:
+        """The same of a further test set."""
+        return [plan.link for plan in self.further[further]]
+
+    def of_members(self, *files: str) -> list[Path]:
+        """Files of the runs that vote."""
+        return [member.folder / file for member in self.members for file in files]
 
 
 @dataclass(frozen=True)
@@ -125,6 +144,8 @@ class StudyPlan:
         runs: Every head on every backbone with every seed.
         curves: The runs whose learning curves are asked for, each head with the first seed.
         suspects: The run whose head looks for wrong labels, if one is to.
+        memory: Bytes that the features of a head may take in memory, where the study says it.
+        scheduler: The address of a dask.distributed scheduler, likewise.
     """
 
     name: str
@@ -132,16 +153,29 @@ class StudyPlan:
     runs: tuple[RunPlan, ...]
     curves: tuple[RunPlan, ...]
     suspects: RunPlan | None
+    memory: float | None
+    scheduler: str | None
 
     @property
     def features(self) -> list[FeaturesPlan]:
-        """The features files, each once."""
-        return list({run.features.file: run.features for run in self.runs}.values())
+        """The features files of the study's own images, each once."""
+        return list({plan.file: plan for run in self.runs for plan in run.features}.values())
+
+    @property
+    def passes(self) -> list[FeaturesPlan]:
+        """All features files, those of further test sets too."""
+        further = [plan for run in self.runs for plans in run.further.values() for plan in plans]
+        return list({plan.file: plan for plan in [*self.features, *further]}.values())
 
     @property
     def metrics(self) -> list[Path]:
         """What the evaluation of each run writes."""
         return [run.folder / "metrics.json" for run in self.runs]
+
+    @property
+    def further_metrics(self) -> list[Path]:
+        """The same of each further test set."""
+        return [run.folder / f"metrics.{name}.json" for run in self.runs for name in run.further]
 
     @property
     def curve_files(self) -> list[Path]:
@@ -183,13 +217,22 @@ def part_links(file: Path, parts: int) -> list[Path]:
     return [link_of(part_file(file, part, parts)) for part in range(parts)]
 
 
-def plan_study(file: Path, *, engine: str | None = None, parts: int | None = None) -> StudyPlan:
+def plan_study(
+    file: Path,
+    *,
+    engine: str | None = None,
+    parts: int | None = None,
+    memory: float | None = None,
+    scheduler: str | None = None,
+) -> StudyPlan:
     """Reads a study and lays out its files.
 
     Args:
         file: The study file.
         engine: What runs the passes, where it is not the study that decides.
         parts: Into how many parts a pass is split, likewise.
+        memory: Gigabytes that the features of a head may take in memory, likewise.
+        scheduler: The address of a dask.distributed scheduler, likewise.
 
     Raises:
         UserError: The study, or the data and weights that it names, are wrong.
@@ -197,48 +240,100 @@ def plan_study(file: Path, *, engine: str | None = None, parts: int | None = Non
     study = load_study(file)
     engine, parts = engine or study.engine, parts or study.parts
     try:
-        dataset = _plan_dataset(study)
-        features = {
-            name: _plan_features(backbone, dataset, engine, parts)
-            for name, backbone in study.backbones.items()
+        features = _features_of(study, study.dataset, engine, parts)
+        further = {
+            name: _features_of(study, dataset, engine, parts)
+            for name, dataset in study.further_tests.items()
         }
-        for name, backbone in study.backbones.items():
-            if backbone.architecture == "Embedded" and backbone.weights is None:
-                _refuse_trained_on(dataset.spec, name)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
-    runs = tuple(
-        RunPlan(
-            name=f"{backbone}.{head}.{seed}",
-            features=features[backbone],
-            head=_head(settings.model_dump()),
-            validation=study.dataset.validation,
-            seed=seed,
-            folder=RESULTS / file.stem / "runs" / f"{backbone}.{head}.{seed}",
-        )
-        for backbone in study.backbones
-        for head, settings in study.heads.items()
-        for seed in study.seeds
+    runs = _runs(study, file.stem, features, further)
+    first = [run for run in runs if run.seed == study.seeds[0]]
+    names = {run.name: run.name.rsplit(".", 2)[1] for run in first}
+    memory = memory or study.memory
+    return StudyPlan(
+        name=file.stem,
+        file=file,
+        runs=tuple(runs),
+        curves=tuple(run for run in first if names[run.name] in study.learning_curves),
+        # The first backbone's, where there are several.
+        suspects=next((run for run in first if names[run.name] == study.suspects), None),
+        memory=memory * 1e9 if memory else None,
+        scheduler=scheduler or study.scheduler,
     )
-    first = {
-        (backbone, head): next(r for r in runs if r.name == f"{backbone}.{head}.{study.seeds[0]}")
-        for backbone in study.backbones
-        for head in study.heads
-    }
-    curves = tuple(run for (_, head), run in first.items() if head in study.learning_curves)
-    # The first backbone's, where there are several.
-    suspects = next((run for (_, head), run in first.items() if head == study.suspects), None)
-    return StudyPlan(file.stem, file, runs, curves, suspects)
 
 
-def _plan_dataset(study: Study) -> DatasetPlan:
-    dataset = study.dataset
+Passes = dict[str, FeaturesPlan]
+"""The features of a data set by each backbone, by the backbone's name."""
+
+
+def _features_of(study: Study, data: Dataset, engine: str, parts: int) -> Passes:
+    whole = data is not study.dataset
+    dataset = _plan_dataset(data, whole=whole)
+    found = {}
+    for name, backbone in study.backbones.items():
+        found[name] = _plan_features(backbone, dataset, engine, parts)
+        if backbone.architecture == "Embedded" and backbone.weights is None:
+            _refuse_trained_on(dataset.spec, name)
+    return found
+
+
+def _runs(study: Study, name: str, features: Passes, further: dict[str, Passes]) -> list[RunPlan]:
+    """Every head on every backbone, or on those that it joins; votes behind what they count on."""
+    runs: dict[str, RunPlan] = {}
+
+    def add(head: str, backbones: list[str], seed: int, members: list[RunPlan]) -> None:
+        label = "+".join(backbones)
+        run = RunPlan(
+            name=f"{label}.{head}.{seed}",
+            features=() if members else tuple(features[one] for one in backbones),
+            head=_head(study.heads[head].model_dump()),
+            validation=study.dataset.validation,
+            folds=study.folds,
+            seed=seed,
+            members=tuple(members),
+            further={
+                test: () if members else tuple(plans[one] for one in backbones)
+                for test, plans in further.items()
+            },
+            study=name,
+        )
+        runs[run.name] = run
+
+    fitted = {key: head for key, head in study.heads.items() if not isinstance(head, Vote)}
+    votes = {key: head for key, head in study.heads.items() if isinstance(head, Vote)}
+    for key, head in fitted.items():
+        for seed in study.seeds:
+            for group in _groups(study, head.join):
+                add(key, group, seed, [])
+    for key, vote in votes.items():
+        for seed in study.seeds:
+            for group in _groups(study, vote.join):
+                voting = {
+                    f"{'+'.join(fitted[member].join or [one])}.{member}.{seed}"
+                    for member in vote.heads
+                    for one in group
+                }
+                # In the order of the study.
+                add(key, group, seed, [run for run in runs.values() if run.name in voting])
+    order = {key: place for place, key in enumerate(study.heads)}
+    return sorted(runs.values(), key=lambda run: order[run.name.rsplit(".", 2)[1]])
+
+
+def _groups(study: Study, join: list[str] | None) -> list[list[str]]:
+    """The backbones that a head sees at once, time after time."""
+    return [join] if join else [[name] for name in study.backbones]
+
+
+def _plan_dataset(dataset: Dataset, *, whole: bool) -> DatasetPlan:
+    """A data set, or one that is a test split as a whole."""
     given = getattr(dataset, "path", None)
     path = Path(given) if given else None
+    source: str = dataset.source  # type: ignore[attr-defined]
     spec = DatasetSpec(
-        source=dataset.source,
-        content=identify(dataset.source, path, MEMO),
-        test=dataset.test,
+        source=source,
+        content=identify(source, path, MEMO),
+        test=1.0 if whole else dataset.test,
         seed=dataset.seed,
         limit=tuple(sorted(dataset.limit.items())),
     )
@@ -279,7 +374,7 @@ def _plan_features(
         dtype=backbone.dtype,
         precision=backbone.precision,
     )
-    fields = feature_spec(dataset.spec, spec)
+    whole = feature_spec(dataset.spec, spec)
     name = "_".join(
         [
             spec.architecture,
@@ -287,8 +382,8 @@ def _plan_features(
             f"{spec.size[0]}x{spec.size[1]}",
         ]
     )
-    file = CACHE / "features" / dataset.file.stem / f"{name}-{fingerprint(fields)[:8]}.h5"
-    return FeaturesPlan(fields, dataset, weights, imagenet, engine, _parts(file, parts), file)
+    file = CACHE / "features" / dataset.file.stem / f"{name}-{fingerprint(whole)[:8]}.h5"
+    return FeaturesPlan(whole, dataset, weights, imagenet, engine, _parts(file, parts), file)
 
 
 def _parts(file: Path, wanted: int) -> int:
@@ -301,8 +396,12 @@ def _parts(file: Path, wanted: int) -> int:
 
 def _head(settings: dict[str, Any]) -> dict[str, Any]:
     """A head's settings, apart from its type, the features that it sees, and its search."""
-    kept = {key: settings.pop(key) for key in ("type", "layers", "view")}
-    return kept | {"search": settings.pop("search", None), "settings": settings}
+    settings.pop("join")
+    seen = {
+        field.name: settings.pop(field.name) for field in fields(Choice) if field.name in settings
+    }
+    kept = {"type": settings.pop("type"), "search": settings.pop("search", None)}
+    return kept | {"settings": settings, "choice": seen}
 
 
 def _refuse_trained_on(dataset: DatasetSpec, name: str) -> None:

@@ -19,6 +19,9 @@ from pipeline.plan import (
     study_files,
 )
 
+ALLOWED = ("engine", "parts", "memory", "scheduler")
+"""What `--config` may say."""
+
 Key = TypeVar("Key")
 Plan = TypeVar("Plan")
 
@@ -56,13 +59,13 @@ class Plans:
 
     def features(self, dataset: str, backbone: str) -> FeaturesPlan:
         """The features of a data set by a backbone, as their files are named."""
-        plans = {plan.link: plan for study in self._asked() for plan in study.features}
+        plans = {plan.link: plan for study in self._asked() for plan in study.passes}
         return self._found(plans, LINKS / "features" / dataset / f"{backbone}.h5")
 
     def dataset(self, file: str) -> DatasetPlan:
         """The data set whose file's name is given."""
         plans = {
-            plan.dataset.link: plan.dataset for study in self._asked() for plan in study.features
+            plan.dataset.link: plan.dataset for study in self._asked() for plan in study.passes
         }
         return self._found(plans, LINKS / "datasets" / file)
 
@@ -93,10 +96,14 @@ def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
         UserError: A key or a value is not allowed.
     """
     for key, value in config.items():
-        if key not in ("engine", "parts"):
-            raise UserError(f"--config: unknown key {key!r}; allowed: engine, parts")
+        if key not in ALLOWED:
+            raise UserError(f"--config: unknown key {key!r}; allowed: {', '.join(ALLOWED)}")
         if key == "engine" and value not in ("auto", *ENGINES):
             raise UserError(f"--config engine={value}: allowed: auto, {', '.join(ENGINES)}")
         if key == "parts" and (not isinstance(value, int) or value < 1):
             raise UserError(f"--config parts={value}: wants a whole number from 1 on")
+        if key == "memory" and not (isinstance(value, int | float) and value > 0):
+            raise UserError(f"--config memory={value}: wants gigabytes, a number above 0")
+        if key == "scheduler" and "://" not in str(value):
+            raise UserError(f"--config scheduler={value}: wants an address as tcp://host:8786")
     return dict(config)

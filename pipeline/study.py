@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from classifiers.heads import DEFAULTS
+from classifiers.heads.where import check_module
 from classifiers.network.schedule import parsed as check_schedule
 from classifiers.network.search import PUBLISHED, check_search
 from classifiers.network.stack import check as check_stack
@@ -43,6 +44,13 @@ def wrong(message: str) -> PydanticCustomError:
     """An error whose text reaches the user as it is."""
     # A placeholder, for pydantic takes braces in the text itself for its own.
     return PydanticCustomError("study", "{text}", {"text": message})
+
+
+def distinct(names: list[str], what: str) -> list[str]:
+    """Names of which none stands twice."""
+    if len(set(names)) != len(names):
+        raise wrong(f"{what} is named twice")
+    return names
 
 
 def one_of(names: Any) -> str:
@@ -250,9 +258,7 @@ class Backbone(Section):
     @field_validator("views", "spatial")
     @classmethod
     def _once(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        if len(set(names)) != len(names):
-            raise wrong(f"a {'view' if info.field_name == 'views' else 'layer'} is named twice")
-        return names
+        return distinct(names, "a view" if info.field_name == "views" else "a layer")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -309,7 +315,28 @@ class Head(Section):
     layers: Literal["last", "all"] | Annotated[list[str], Field(min_length=1)] = Field(
         "last", description="The backbone's last layer, all stages joined, or layers by name."
     )
-    view: str = Field("identity", description="One view of each image, or the mean over all views.")
+    view: str = Field(
+        "identity",
+        description="One view of each image; `mean`, the mean over all views; or `rows`, each view "
+        "a training row of its own, an image's scores being the mean over its views.",
+    )
+    root: bool = Field(
+        False, description="Takes roots of the values' magnitudes, which evens out large ones."
+    )
+    pca: Count | None = Field(
+        None, description="To so many principal components of the standardised features."
+    )
+    whiten: bool = Field(
+        False, description="Brings the components, all of them without `pca`, to equal variance."
+    )
+    join: Annotated[list[str], Field(min_length=2)] | None = Field(
+        None, description="Backbones whose features it sees side by side, in place of each alone."
+    )
+
+    @field_validator("join")
+    @classmethod
+    def _once(cls, names: list[str] | None) -> list[str] | None:
+        return names and distinct(names, "a backbone")
 
 
 class Logistic(Head):
@@ -470,8 +497,39 @@ class Custom(Head):
     )
     parameters: dict[str, Any] = Field({}, description="Of the class.")
 
+    @field_validator("estimator")
+    @classmethod
+    def _is_there(cls, estimator: str) -> str:
+        try:
+            check_module(estimator)
+        except UserError as error:
+            raise wrong(str(error)) from error
+        return estimator
 
-HEADS: dict[str, type[Head]] = {
+
+class Vote(Section):
+    """Soft voting: the mean of the probabilities of other heads, each at its temperature."""
+
+    type: Literal["vote"] = "vote"
+    heads: Annotated[list[str], Field(min_length=2)] = Field(
+        description="Heads of this study; none is fitted again."
+    )
+    join: Annotated[list[str], Field(min_length=2)] | None = Field(
+        None, description="Backbones whose heads vote together, in place of those of each alone."
+    )
+
+    @field_validator("heads")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        return distinct(names, "a head")
+
+    @field_validator("join")
+    @classmethod
+    def _once(cls, names: list[str] | None) -> list[str] | None:
+        return names and distinct(names, "a backbone")
+
+
+HEADS: dict[str, type[Section]] = {
     "logistic": Logistic,
     "svm": Svm,
     "ridge": Ridge,
@@ -481,18 +539,22 @@ HEADS: dict[str, type[Head]] = {
     "rbf_svm": RbfSvm,
     "dense": Dense,
     "custom": Custom,
+    "vote": Vote,
 }
 
 AnyHead = Annotated[
-    Logistic | Svm | Ridge | Lda | NearestMean | Knn | RbfSvm | Dense | Custom,
+    Logistic | Svm | Ridge | Lda | NearestMean | Knn | RbfSvm | Dense | Custom | Vote,
     Discriminator("type"),
 ]
+
+
+AnyDataset = Annotated[Cifar | Digits | Folder | Arrays, Discriminator("source")]
 
 
 class Study(Section):
     """What to compare: every head on every backbone's features of one data set."""
 
-    dataset: Annotated[Cifar | Digits | Folder | Arrays, Discriminator("source")]
+    dataset: AnyDataset
     backbones: Annotated[dict[str, Backbone], Field(min_length=1)] = Field(
         description="By names of your own, or by the architecture's."
     )
@@ -501,6 +563,16 @@ class Study(Section):
     )
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
         [0], description="One run each: of the validation split's draw and of the head."
+    )
+    folds: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="Chooses settings by cross-validation in so many folds of the training and "
+        "validation images, in place of one validation split.",
+    )
+    further_tests: dict[str, AnyDataset] = Field(
+        {},
+        description="Other test sets for the same heads, by names of your own: nothing is chosen "
+        "on them. All images of one without a test split, or its test split.",
     )
     learning_curves: list[str] = Field(
         [], description="Heads that are fitted on parts of the training labels too."
@@ -512,15 +584,43 @@ class Study(Section):
         "auto", description="What runs the pass; `auto` is the fastest that is there."
     )
     parts: Count = Field(1, description="Into how many parts a pass is split: one a GPU or job.")
+    memory: Positive | None = Field(
+        None,
+        description="Gigabytes that the features of a head may take in memory; of more, heads that "
+        "can read them block by block. A quarter of the machine's where missing.",
+    )
+    scheduler: str | None = Field(
+        None,
+        pattern=r"^(tcp|tls|ws|wss|ucx|inproc)://.+",
+        description="Address of a dask.distributed scheduler, as in tcp://host:8786: heads that "
+        "can are fitted on its workers.",
+    )
 
     @field_validator("dataset", mode="before")
     @classmethod
     def _source(cls, body: Any) -> Any:
-        sources = ("cifar10", "cifar100", "digits", "folder", "npz", "hdf5")
-        if not isinstance(body, dict) or body.get("source") not in sources:
-            given = body.get("source") if isinstance(body, dict) else body
-            raise wrong(f"no source {given!r}; allowed: {one_of(sources)}")
+        return with_source(body)
+
+    @field_validator("further_tests", mode="before")
+    @classmethod
+    def _sources(cls, body: Any) -> Any:
+        for name, dataset in body.items() if isinstance(body, dict) else ():
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                raise wrong(f"the name {name!r} may hold letters, digits, _ and - only")
+            with_source(dataset)
         return body
+
+    @field_validator("further_tests")
+    @classmethod
+    def _only_tests(cls, tests: dict[str, Dataset]) -> dict[str, Dataset]:
+        for name, dataset in tests.items():
+            odd = dataset.model_fields_set & {"test", "validation"}
+            odd |= {f"limit.{split}" for split in dataset.limit if split != "test"}
+            if odd:
+                raise wrong(
+                    f"{name}: it is a test split as a whole: leave {one_of(sorted(odd))} out"
+                )
+        return tests
 
     @field_validator("backbones", "heads", mode="before")
     @classmethod
@@ -565,15 +665,62 @@ class Study(Section):
             for head in heads:
                 if head not in self.heads:
                     raise wrong(f"{key}: no head {head!r}; allowed: {one_of(self.heads)}")
+                if isinstance(self.heads[head], Vote):
+                    raise wrong(f"{key}: {head!r} is a vote, which is not fitted; name other heads")
+        return self
+
+    @model_validator(mode="after")
+    def _votes(self) -> Self:
+        fitted = [name for name, head in self.heads.items() if not isinstance(head, Vote)]
+        for name, head in self.heads.items():
+            for member in head.heads if isinstance(head, Vote) else ():
+                if member not in fitted:
+                    raise wrong(
+                        f"heads.{name}.heads: no head {member!r} that can vote; "
+                        f"allowed: {one_of(fitted)}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _joins(self) -> Self:
+        for name, head in self.heads.items():
+            for backbone in head.join or ():
+                if backbone not in self.backbones:
+                    raise wrong(
+                        f"heads.{name}.join: no backbone {backbone!r}; "
+                        f"allowed: {one_of(self.backbones)}"
+                    )
         return self
 
     @model_validator(mode="after")
     def _views(self) -> Self:
-        for head_name, head in self.heads.items():
-            for backbone_name, backbone in self.backbones.items():
-                if head.view not in (*backbone.views, "mean"):
+        for name, head in self.heads.items():
+            if isinstance(head, Vote):
+                continue
+            for backbone in head.join or self.backbones:
+                views = [*self.backbones[backbone].views, "mean", "rows"]
+                if head.view not in views:
                     raise wrong(
-                        f"heads.{head_name}.view: {head.view!r} is none of the views of backbone "
-                        f"{backbone_name!r}; allowed: {one_of([*backbone.views, 'mean'])}"
+                        f"heads.{name}.view: {head.view!r} is none of the views of backbone "
+                        f"{backbone!r}; allowed: {one_of(views)}"
                     )
         return self
+
+    @model_validator(mode="after")
+    def _searches(self) -> Self:
+        for name, head in self.heads.items():
+            if self.folds and isinstance(head, Dense) and head.search:
+                raise wrong(
+                    f"heads.{name}.search: Keras Tuner goes by one validation split: leave "
+                    "`folds` out, or take lists of settings"
+                )
+        return self
+
+
+def with_source(body: Any) -> Any:
+    """A data set whose source is one that there is."""
+    sources = ("cifar10", "cifar100", "digits", "folder", "npz", "hdf5")
+    if not isinstance(body, dict) or body.get("source") not in sources:
+        given = body.get("source") if isinstance(body, dict) else body
+        raise wrong(f"no source {given!r}; allowed: {one_of(sources)}")
+    return body

@@ -23,7 +23,7 @@ def check_weights(plans: Iterable[StudyPlan], stop: Callable[[str], Any]) -> Non
         stop: Ends the call with a message for the user.
     """
     for plan in plans:
-        for features in plan.features:
+        for features in plan.passes:
             try:
                 _check(features)
             except UserError as error:

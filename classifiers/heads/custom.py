@@ -7,7 +7,6 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -18,10 +17,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from classifiers.heads.where import look_in_folders, parts_of
 from features.errors import UserError
-
-FOLDERS = ("studies", ".")
-"""Where a user's module may lie, seen from the folder in which snakemake is called."""
 
 
 def make(*, estimator: str, seed: int, **parameters: Any) -> CustomClassifier:
@@ -44,18 +41,11 @@ def make(*, estimator: str, seed: int, **parameters: Any) -> CustomClassifier:
 def find_class(estimator: str) -> type[BaseEstimator]:
     """Imports a class of scikit-learn classifiers.
 
-    The folders of the user's modules stay on `sys.path`, behind all else: a user's file replaces no
-    installed module, and can import what lies beside it at any time.
-
     Raises:
         UserError: There is no such module or class, its import fails, or it is no classifier.
     """
-    module, _, name = estimator.replace(":", ".", 1).rpartition(".")
-    if not all(part.isidentifier() for part in (*module.split("."), name)):
-        raise UserError(f"estimator {estimator!r}: write it as package.module:Class")
-    for folder in (str(Path(folder).resolve()) for folder in FOLDERS):
-        if folder not in sys.path:
-            sys.path.append(folder)
+    module, name = parts_of(estimator)
+    look_in_folders()
     # Whatever a user's module raises while it is imported is the user's to mend.
     try:
         found = getattr(import_module(module), name, None)

@@ -20,6 +20,7 @@ from pipeline.report.evidence import (
     comparison_section,
     curves_section,
     data_section,
+    further_section,
     seeds_section,
 )
 from pipeline.report.pairs import STATES
@@ -76,6 +77,7 @@ def build_report(
             **seeds_section(runs),
             **_failures(runs[0]),
             **calibration_section(runs),
+            **further_section(evidence.further, runs),
             **curves_section(evidence.curves),
             **data_section(evidence),
             **_making(tables.read_features(features)),
@@ -107,6 +109,7 @@ def _environment() -> Environment:
         words.rate,
         words.value,
         words.settings,
+        words.seen,
     ):
         environment.filters[word.__name__] = word
     environment.filters["spec"] = lambda chart: Markup(charts.embedded(chart))
@@ -138,14 +141,19 @@ def _cost(runs: Sequence[Run]) -> dict[str, Any]:
     front = pareto(
         [run["total_seconds"] for run in runs], [run["test"]["accuracy"] for run in runs]
     )
-    passes = {run["backbone"]: run["seconds"]["pass"] for run in runs}
+    passes = {name: taken for run in runs for name, taken in run["passes"].items()}
     return {
         "front": [run for run, on_front in zip(runs, front, strict=True) if on_front],
         "scatter": charts.accuracy_against_seconds(runs, front),
         "keys": charts.keys(runs),
         "passes": passes,
         "pass_seconds": None if None in passes.values() else sum(passes.values()),
-        "head_seconds": sum(run["total_seconds"] - (run["seconds"]["pass"] or 0) for run in runs),
+        # A vote's seconds are those of its heads.
+        "head_seconds": sum(
+            run["total_seconds"] - (run["seconds"]["pass"] or 0)
+            for run in runs
+            if run["type"] != "vote"
+        ),
     }
 
 

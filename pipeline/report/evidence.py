@@ -31,6 +31,7 @@ class Evidence:
 
     Attributes:
         comparison: What `classifiers.significance.compare_runs` wrote.
+        further: The metrics of each run on each further test set.
         curves: What `classifiers.budget.learning_curve` or `evaluate_curve` wrote, one a run.
         duplicates: What `classifiers.duplicates.find_duplicates` wrote.
         suspects: What `classifiers.suspects.find_suspects` wrote.
@@ -40,6 +41,7 @@ class Evidence:
 
     comparison: Path | None = None
     curves: Sequence[Path] = ()
+    further: Sequence[Path] = ()
     duplicates: Path | None = None
     suspects: Path | None = None
     dataset: Path | None = None
@@ -159,6 +161,28 @@ def _points(curve: dict[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return points
+
+
+def further_section(paths: Sequence[Path], runs: Sequence[Run]) -> dict[str, Any]:
+    """The same heads on other test sets: how each fares there, and what it loses."""
+    if not paths:
+        return {"further": None}
+    found: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        measured = read_json(path)
+        found.setdefault(measured["split"], {})[measured["run"]] = measured["test"]
+    return {
+        "further": {
+            "sets": {name: next(iter(each.values()))["images"] for name, each in found.items()},
+            "rows": [
+                {
+                    "run": run,
+                    "tests": {name: each[run["run"]] for name, each in found.items()},
+                }
+                for run in runs
+            ],
+        }
+    }
 
 
 def data_section(evidence: Evidence) -> dict[str, Any]:

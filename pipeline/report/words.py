@@ -121,3 +121,14 @@ def flatten(fields: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, s
             yield full.removesuffix("_bytes"), size(content)
         else:
             yield full, value(content)
+
+
+def seen(run: Mapping[str, Any]) -> str:
+    """What a head sees of the layers: the view, and what is done to the features."""
+    view = {"mean": "mean of the views", "rows": "each view a row"}.get(run["view"], run["view"])
+    parts = [view, "roots" if run["root"] else ""]
+    if run["pca"]:
+        parts.append(f"{run['pca']:,} {'whitened ' if run['whiten'] else ''}components")
+    elif run["whiten"]:
+        parts.append("whitened")
+    return ", ".join(filter(None, parts))

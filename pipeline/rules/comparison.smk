@@ -33,7 +33,7 @@ rule duplicates:
 
 rule suspects:
     input:
-        features=lambda w: plans.study(w.study).suspects.features.link,
+        features=lambda w: plans.study(w.study).suspects.links,
         fit=lambda w: plans.study(w.study).suspects.folder / "fit.json",
     output:
         "results/{study}/suspects.csv",
@@ -59,6 +59,7 @@ rule report:
         dataset=lambda w: plans.study(w.study).features[0].dataset.link,
         suspects=lambda w: plans.study(w.study).suspects_file,
         curves=lambda w: plans.study(w.study).curve_files,
+        further=lambda w: plans.study(w.study).further_metrics,
     output:
         "results/{study}/report.html",
     log:

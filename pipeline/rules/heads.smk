@@ -1,10 +1,12 @@
-# Cached features to a fitted head, and the one step that opens the test split. Both claim every
-# core, so that no neighbour disturbs their seconds, which the report compares.
+# Cached features to a fitted head, and the steps that open the test split. All claim every core, so
+# that no neighbour disturbs their seconds, which the report compares. A vote is made of its members'
+# files. How much memory there is, and whose, reruns nothing.
 
 
 rule head:
     input:
-        lambda w: plans.run(w.study, w.run).features.link,
+        features=lambda w: plans.run(w.study, w.run).links,
+        members=lambda w: plans.run(w.study, w.run).of_members("fit.json", "validation.npz"),
     output:
         fit="results/{study}/runs/{run}/fit.json",
         selection="results/{study}/runs/{run}/selection.csv",
@@ -14,9 +16,13 @@ rule head:
     conda:
         "../../environment.yaml"
     threads: workflow.cores
+    resources:
+        memory=lambda w: int(plans.study(w.study).memory or 0),
+        scheduler=lambda w: plans.study(w.study).scheduler or "",
     params:
         head=lambda w: plans.run(w.study, w.run).head,
         validation=lambda w: plans.run(w.study, w.run).validation,
+        folds=lambda w: plans.run(w.study, w.run).folds,
         seed=lambda w: plans.run(w.study, w.run).seed,
     script:
         "../scripts/head.py"
@@ -24,7 +30,8 @@ rule head:
 
 rule evaluate:
     input:
-        features=lambda w: plans.run(w.study, w.run).features.link,
+        features=lambda w: plans.run(w.study, w.run).links,
+        members=lambda w: plans.run(w.study, w.run).of_members("metrics.json", "predictions.npz"),
         fit="results/{study}/runs/{run}/fit.json",
         validation="results/{study}/runs/{run}/validation.npz",
     output:
@@ -41,10 +48,26 @@ rule evaluate:
         "../scripts/evaluate.py"
 
 
+# The same head on a further test set.
+use rule evaluate as evaluate_further with:
+    input:
+        features=lambda w: plans.run(w.study, w.run).further_links(w.further),
+        members=lambda w: plans.run(w.study, w.run).of_members(
+            f"metrics.{w.further}.json", f"predictions.{w.further}.npz"
+        ),
+        fit="results/{study}/runs/{run}/fit.json",
+        validation="results/{study}/runs/{run}/validation.npz",
+    output:
+        metrics="results/{study}/runs/{run}/metrics.{further}.json",
+        predictions="results/{study}/runs/{run}/predictions.{further}.npz",
+    log:
+        "logs/evaluate/{study}/{run}.{further}.log",
+
+
 # Learning curves. Only the second of these opens the test split.
 rule budget:
     input:
-        features=lambda w: plans.run(w.study, w.run).features.link,
+        features=lambda w: plans.run(w.study, w.run).links,
         fit="results/{study}/runs/{run}/fit.json",
     output:
         "results/{study}/runs/{run}/budget.json",
@@ -61,7 +84,7 @@ rule budget:
 
 rule evaluate_budget:
     input:
-        features=lambda w: plans.run(w.study, w.run).features.link,
+        features=lambda w: plans.run(w.study, w.run).links,
         curve="results/{study}/runs/{run}/budget.json",
     output:
         "results/{study}/runs/{run}/budget-test.json",

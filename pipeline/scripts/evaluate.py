@@ -6,9 +6,17 @@ from pipeline.job import job
 
 with job(snakemake.log[0], snakemake.threads):
     from classifiers.evaluate import evaluate_head
+    from classifiers.voting import evaluate_vote
 
-    evaluate_head(
-        Path(snakemake.input.features),
-        Path(snakemake.output.metrics).parent,
-        estimator=snakemake.params.estimator,
-    )
+    folder = Path(snakemake.output.metrics).parent
+    further = snakemake.wildcards.get("further")
+    if snakemake.input.members:
+        members = dict.fromkeys(Path(file).parent for file in snakemake.input.members)
+        evaluate_vote(list(members), folder, further=further)
+    else:
+        evaluate_head(
+            [Path(file) for file in snakemake.input.features],
+            folder,
+            further=further,
+            estimator=snakemake.params.estimator,
+        )

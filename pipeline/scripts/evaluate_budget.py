@@ -8,5 +8,7 @@ with job(snakemake.log[0], snakemake.threads):
     from classifiers.budget import evaluate_curve
 
     evaluate_curve(
-        Path(snakemake.input.features), Path(snakemake.input.curve), Path(snakemake.output[0])
+        [Path(file) for file in snakemake.input.features],
+        Path(snakemake.input.curve),
+        Path(snakemake.output[0]),
     )

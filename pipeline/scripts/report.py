@@ -17,6 +17,7 @@ with job(snakemake.log[0]):
         Evidence(
             comparison=Path(snakemake.input.comparison),
             curves=[Path(curve) for curve in snakemake.input.curves],
+            further=[Path(metrics) for metrics in snakemake.input.further],
             duplicates=Path(snakemake.input.duplicates),
             suspects=next((Path(file) for file in snakemake.input.suspects), None),
             dataset=Path(snakemake.input.dataset),

@@ -8,7 +8,7 @@ with job(snakemake.log[0], snakemake.threads):
     from classifiers.suspects import find_suspects
 
     find_suspects(
-        Path(snakemake.input.features),
+        [Path(file) for file in snakemake.input.features],
         Path(snakemake.input.fit).parent,
         Path(snakemake.output[0]),
         validation=snakemake.params.validation,

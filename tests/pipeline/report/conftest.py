@@ -216,6 +216,7 @@ def _metrics(
             "fit": result.fit,
             "predict": 0.12,
         },
+        "passes": {result.backbone: pass_seconds(result.backbone)},
         "head_bytes": 51_234,
         "warnings": list(result.warnings),
     }
