@@ -9,7 +9,7 @@ import numpy as np
 
 from classifiers.heads.linear import LinearHead, held_scores, positive, softmax
 from classifiers.solvers.losses import logistic
-from classifiers.solvers.penalised import Penalised
+from classifiers.solvers.penalised import PATH_TOLERANCE, TOLERANCE, Penalised
 from classifiers.solvers.rows import Array
 
 
@@ -26,7 +26,7 @@ def path(
     One Gram matrix serves every `C`, and each begins from where the nearest before it ended.
     """
     head = LogisticClassifier()
-    along = head._path(X, y)
+    along = head._path(X, y, PATH_TOLERANCE)
     for settings in candidates:
         W, b, _ = along.solve(head._weight(settings["C"]))
         yield softmax(held_scores(held, along.moments, W, b))
@@ -58,11 +58,13 @@ class LogisticClassifier(LinearHead):
         """The probability of each of `classes_`, float32 (n, classes)."""
         return softmax(self._scores(X))
 
-    def _path(self, X: Any, y: Array) -> Penalised:
+    def _path(self, X: Any, y: Array, tolerance: float = TOLERANCE) -> Penalised:
         rows = self._rows(X, y)
         classes = len(self.classes_)
         # At zero every class has the curvature 1/k - 1/k^2, and across classes 1/k.
-        return Penalised(rows, classes, logistic, np.arange(classes), 1 / classes)
+        return Penalised(
+            rows, classes, logistic, np.arange(classes), 1 / classes, tolerance=tolerance
+        )
 
     def _weight(self, C: float) -> float:
         # Of two classes scikit-learn fits one row of weights w; here they are -w/2 and w/2, whose

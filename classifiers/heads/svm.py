@@ -9,7 +9,7 @@ import numpy as np
 
 from classifiers.heads.linear import LinearHead, held_scores, positive, two_sided
 from classifiers.solvers.losses import squared_hinge
-from classifiers.solvers.penalised import Penalised
+from classifiers.solvers.penalised import PATH_TOLERANCE, TOLERANCE, Penalised
 from classifiers.solvers.rows import Array
 
 
@@ -23,7 +23,7 @@ def path(
 ) -> Iterator[Array]:
     """The decision values of held-out rows for one `C` after the other, as of `logistic.path`."""
     head = LinearSVMClassifier()
-    along = head._path(X, y)
+    along = head._path(X, y, PATH_TOLERANCE)
     for settings in candidates:
         W, b, _ = along.solve(positive("C", settings["C"]))
         yield two_sided(held_scores(held, along.moments, W, b))
@@ -53,8 +53,8 @@ class LinearSVMClassifier(LinearHead):
         self.n_iter_, self.converged_ = solution.evaluations, solution.converged
         return self._fold(along.moments, W, b)
 
-    def _path(self, X: Any, y: Array) -> Penalised:
+    def _path(self, X: Any, y: Array, tolerance: float = TOLERANCE) -> Penalised:
         rows = self._rows(X, y)
         classes = len(self.classes_)
         columns = np.array([1]) if classes == 2 else np.arange(classes)
-        return Penalised(rows, classes, squared_hinge, columns, 2.0)
+        return Penalised(rows, classes, squared_hinge, columns, 2.0, tolerance=tolerance)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from classifiers.solvers.rows import Array
 
-MEMORY = 10
+MEMORY = 40
+PAIRS_BYTES = 2**28
+"""What the remembered pairs may take, of which there are then fewer."""
 SUFFICIENT = 1e-4
 ROUNDING = 1e-7
 """Of the objective, relative: what float32 leaves uncertain, and no step is refused for."""
@@ -18,6 +20,9 @@ STALLED = 10
 """After so many steps in a row that do not get below what float32 leaves uncertain, it ends."""
 ENOUGH = 30
 """How many times the tolerance the gap may then be to count as converged."""
+
+
+Pair = tuple[Array, Array]
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Solution:
         evaluations: How often the objective was evaluated.
         converged: Whether the gap is within the tolerance, or within 30 times of it where
             rounding stood in the way.
+        pairs: The last steps, each with the change of the gradient over it.
     """
 
     x: Array
@@ -38,6 +44,7 @@ class Solution:
     gap: float
     evaluations: int
     converged: bool
+    pairs: Sequence[Pair]
 
 
 def minimise(
@@ -47,6 +54,7 @@ def minimise(
     *,
     tolerance: float,
     evaluations: int,
+    pairs: Sequence[Pair] = (),
 ) -> Solution:
     """Minimises a smooth and strictly convex function.
 
@@ -65,15 +73,22 @@ def minimise(
         start: Where to begin.
         tolerance: Relative to the objective's value.
         evaluations: How often the objective may be evaluated.
+        pairs: Steps with changes of the gradient that are known of the function beforehand, or of
+            one much like it.
     """
     x, (value, gradient) = start, objective(start)
-    pairs: deque[tuple[Array, Array, float]] = deque(maxlen=MEMORY)
+    kept: deque[tuple[Array, Array, float]] = deque(
+        maxlen=min(MEMORY, max(5, PAIRS_BYTES // (2 * x.nbytes)))
+    )
     scale, count, lowest, stalled = 1.0, 1, value, 0
+    for step, change in pairs:
+        scale = _remember(kept, step, change, precondition) or scale
     while True:
-        direction = -_two_loops(gradient, pairs, lambda g: scale * precondition(g))  # noqa: B023
+        direction = -_two_loops(gradient, kept, lambda g: scale * precondition(g))  # noqa: B023
         slope = _dot(gradient, direction)
         gap = -slope / 2
-        ended = Solution(x, value, gap, count, gap <= ENOUGH * tolerance * abs(value))
+        close = gap <= ENOUGH * tolerance * abs(value)
+        ended = Solution(x, value, gap, count, close, [(s, y) for s, y, _ in kept])
         if gap <= tolerance * abs(value) or stalled == STALLED:
             return ended
         length, accepted = 1.0, False
@@ -91,14 +106,24 @@ def minimise(
             length *= min(max(0.1, best / length), 0.5)
         if not accepted:
             return replace(ended, evaluations=count)
-        change = new_gradient - gradient
-        curvature = _dot(step, change)
-        if curvature > 0:
-            pairs.append((step, change, curvature))
-            scale = curvature / _dot(change, precondition(change))
+        scale = _remember(kept, step, new_gradient - gradient, precondition) or scale
         x, value, gradient = x + step, new, new_gradient
         stalled = stalled + 1 if value >= lowest - ROUNDING * abs(value) else 0
         lowest = min(lowest, value)
+
+
+def _remember(
+    kept: deque[tuple[Array, Array, float]],
+    step: Array,
+    change: Array,
+    precondition: Callable[[Array], Array],
+) -> float | None:
+    """Keeps a pair; gives the scale of the preconditioner by it. None where it is of no use."""
+    curvature = _dot(step, change)
+    if curvature <= 0:
+        return None
+    kept.append((step, change, curvature))
+    return curvature / _dot(change, precondition(change))
 
 
 def _dot(one: Array, other: Array) -> float:

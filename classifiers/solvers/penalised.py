@@ -10,13 +10,15 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.exceptions import ConvergenceWarning
 
-from classifiers.solvers.lbfgs import Solution, minimise
+from classifiers.solvers.lbfgs import Pair, Solution, minimise
 from classifiers.solvers.moments import Moments, moments_and_gram
 from classifiers.solvers.rows import Array, Block, Rows
 
 TOLERANCE = 1e-7
 """Of the estimated gap to the minimum, relative to it. The true one was up to 64 times as large on
 awkward problems, so that the objective ends well within 1e-4 of its minimum."""
+PATH_TOLERANCE = 3e-6
+"""The same along a path, which is to choose: within about 1e-4 of the minimum on real features."""
 EVALUATIONS = 1000
 WIDTH = 16
 """To so many columns narrower weights are filled up, which BLAS multiplies faster."""
@@ -28,14 +30,21 @@ class Penalised:
     W are weights of the standardised features; the intercept is not penalised. L-BFGS,
     preconditioned by the Cholesky factor of C * curvature * Z'Z + I, Z the standardised features:
     the Hessian, if the loss had this curvature in every row. One Gram matrix serves every C, and
-    each begins where the nearest before it ended.
+    each begins where the nearest before it ended, with what that found out about the curvature.
 
     Attributes:
         moments: Of the rows.
     """
 
     def __init__(
-        self, rows: Rows, classes: int, loss: Block, columns: Array, curvature: float
+        self,
+        rows: Rows,
+        classes: int,
+        loss: Block,
+        columns: Array,
+        curvature: float,
+        *,
+        tolerance: float,
     ) -> None:
         """Reads the rows once.
 
@@ -45,11 +54,12 @@ class Penalised:
             loss: A function of `classifiers.solvers.losses`.
             columns: The class code of each column of weights, int.
             curvature: A guess at the loss' second derivative by a score, in the mean over rows.
+            tolerance: `TOLERANCE` or `PATH_TOLERANCE`.
         """
         self.moments, self._gram = moments_and_gram(rows, classes)
         self._rows, self._loss, self._columns = rows, loss, columns
-        self._curvature = curvature
-        self._found: dict[float, Array] = {}
+        self._curvature, self._tolerance = curvature, tolerance
+        self._found: dict[float, Solution] = {}
 
     def solve(self, C: float) -> tuple[Array, Array, Solution]:
         """Minimises for one C.
@@ -61,13 +71,15 @@ class Penalised:
             The weights of the standardised features, float64 (classes, dimensions), the intercepts,
             float64 (classes,), and how the minimisation ended.
         """
+        start, pairs = self._start(C)
         with self._rows.one_thread():
             solution = minimise(
                 _objective(self._rows, self.moments, self._loss, self._columns, C),
                 _preconditioner(self._gram, self.moments.n, C * self._curvature),
-                self._start(C),
-                tolerance=TOLERANCE,
+                start,
+                tolerance=self._tolerance,
                 evaluations=EVALUATIONS,
+                pairs=pairs,
             )
         if not solution.converged:
             warnings.warn(
@@ -76,16 +88,28 @@ class Penalised:
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        x = self._found[C] = solution.x
+        self._found[C] = solution
+        x = solution.x
         if len(x) == 1:
             x = np.concatenate([-x / 2, x / 2])
         return x[:, :-1], x[:, -1], solution
 
-    def _start(self, C: float) -> Array:
+    def _start(self, C: float) -> tuple[Array, list[Pair]]:
+        """Where to begin, and what is known of the curvature, from the nearest C before.
+
+        A change of the gradient is C times the loss' plus the step itself, by the penalty: so what
+        it would have been at another C is known without reading a row.
+        """
         if not self._found:
-            return np.zeros((len(self._columns), self._rows.dimensions + 1))
+            return np.zeros((len(self._columns), self._rows.dimensions + 1)), []
         nearest = min(self._found, key=lambda found: abs(math.log(found / C)))
-        return self._found[nearest]
+        found = self._found[nearest]
+        pairs = []
+        for step, change in found.pairs:
+            penalty = step.copy()
+            penalty[:, -1] = 0
+            pairs.append((step, (change - penalty) * (C / nearest) + penalty))
+        return found.x, pairs
 
 
 def _objective(
