@@ -617,9 +617,7 @@ class Study(Section):
             odd = dataset.model_fields_set & {"test", "validation"}
             odd |= {f"limit.{split}" for split in dataset.limit if split != "test"}
             if odd:
-                raise wrong(
-                    f"{name}: it is a test split as a whole: leave {one_of(sorted(odd))} out"
-                )
+                raise wrong(f"{name}: all of it is a test split: leave out {one_of(sorted(odd))}")
         return tests
 
     @field_validator("backbones", "heads", mode="before")

@@ -41,6 +41,52 @@ def test_every_head_meets_every_backbone_with_every_seed() -> None:
     assert len({run.folder for run in runs}) == len(runs) == 8
 
 
+TWO = """
+dataset: {source: digits}
+backbones: {a: {architecture: Embedded}, b: {architecture: Embedded, size: 48}}
+heads:
+  all: {type: vote, heads: [knn, both], join: [a, b]}
+  each: {type: vote, heads: [knn, both]}
+  knn:
+  both: {type: logistic, join: [b, a]}
+further_tests: {more: {source: digits, seed: 3}}
+folds: 4
+memory: 2
+"""
+
+
+def test_joined_backbones_are_one_run_and_votes_count_the_runs_that_there_are() -> None:
+    made = plan(TWO)
+    members = {run.name: [member.name for member in run.members] for run in made.runs}
+    assert members == {
+        "a+b.all.0": ["a.knn.0", "b.knn.0", "b+a.both.0"],
+        "a.each.0": ["a.knn.0", "b+a.both.0"],
+        "b.each.0": ["b.knn.0", "b+a.both.0"],
+        "a.knn.0": [],
+        "b.knn.0": [],
+        "b+a.both.0": [],
+    }
+    runs = {run.name: run for run in made.runs}
+    a, b = runs["a.knn.0"].features, runs["b.knn.0"].features
+    assert runs["b+a.both.0"].features == (*b, *a)
+    assert runs["a.each.0"].features == ()
+    assert {run.folds for run in made.runs} == {4}
+    assert made.memory == 2e9
+    assert plan_study(made.file, memory=3, scheduler="tcp://x:1").memory == 3e9
+
+
+def test_a_further_test_set_goes_through_every_backbone_as_a_test_split_alone() -> None:
+    made = plan(TWO)
+    assert len(made.features) == 2
+    assert len(made.passes) == 4
+    further = [one for one in made.passes if one not in made.features]
+    assert {one.dataset.spec.test for one in further} == {1.0}
+    assert {one.dataset.spec.test for one in made.features} == {0.2}
+    backbones = [[one.spec["backbone"] for one in some] for some in (made.features, further)]
+    assert backbones[0] == backbones[1]
+    assert len(made.further_metrics) == len(made.runs)
+
+
 @pytest.mark.parametrize(
     "change",
     [

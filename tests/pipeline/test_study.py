@@ -137,6 +137,56 @@ def test_scientific_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
             "{logistic: {}}\nlearning_curves: [logistic, svm]",
             "learning_curves: no head 'svm'; allowed: logistic",
         ),
+        # heads that are more than one
+        (
+            "logistic: {}",
+            "logistic: {join: [Embedded, VGG16]}",
+            "heads.logistic.join: no backbone 'VGG16'; allowed: Embedded",
+        ),
+        ("logistic: {}", "logistic: {join: [a, a]}", "heads.logistic.join: a backbone is named"),
+        (
+            "logistic: {}",
+            "logistic: {}, v: {type: vote, heads: [logistic, knn]}",
+            "heads.v.heads: no head 'knn' that can vote; allowed: logistic",
+        ),
+        ("logistic: {}", "knn: {}, vote: {heads: [knn]}", "heads.vote.heads: list should have at"),
+        (
+            "{logistic: {}}",
+            "{knn: {}, ridge: {}, v: {type: vote, heads: [knn, ridge]}}\nsuspects: v",
+            "suspects: 'v' is a vote, which is not fitted",
+        ),
+        ("logistic: {}", "logistic: {pca: 0}", "heads.logistic.pca: input should be greater"),
+        (
+            "logistic: {}",
+            "custom: {estimator: 'nowhere.at_all:Forest'}",
+            "heads.custom.estimator: estimator nowhere.at_all:Forest: no module 'nowhere'",
+        ),
+        ("logistic: {}", "custom: {estimator: Forest}", "write it as package.module:Class"),
+        # how settings are chosen, and what is judged besides
+        ("{logistic: {}}", "{logistic: {}}\nfolds: 1", "folds: input should be greater than or"),
+        (
+            "{logistic: {}}",
+            "{dense: {search: {}}}\nfolds: 3",
+            "heads.dense.search: Keras Tuner goes by one validation split",
+        ),
+        (
+            "{logistic: {}}",
+            "{logistic: {}}\nfurther_tests: {c: {source: cifar}}",
+            "further_tests: no source 'cifar'; allowed: cifar10",
+        ),
+        (
+            "{logistic: {}}",
+            "{logistic: {}}\nfurther_tests: {c: {source: digits, validation: 0.2}}",
+            "further_tests: c: all of it is a test split: leave out validation",
+        ),
+        (
+            "{logistic: {}}",
+            "{logistic: {}}\nfurther_tests: {c: {source: digits, limit: {train: 3}}}",
+            "further_tests: c: all of it is a test split: leave out limit.train",
+        ),
+        ("{logistic: {}}", "{logistic: {}}\nfurther_tests: {a.b: {source: digits}}", "'a.b' may"),
+        ("{logistic: {}}", "{logistic: {}}\nmemory: 0", "memory: input should be greater than 0"),
+        ("{logistic: {}}", "{logistic: {}}\nscheduler: here", "scheduler: string should match"),
         # no YAML
         ("{logistic: {}}", "[", "mine.yaml, line "),
     ],

@@ -94,6 +94,39 @@ def test_curves_and_suspects_are_made_where_a_study_asks(again: Path) -> None:
     assert planned(again, "small") == {}
 
 
+def test_joined_backbones_votes_folds_and_a_further_test_set(again: Path) -> None:
+    (again / "studies" / "more.yaml").write_text("""
+dataset: {source: digits, limit: {train: 300}}
+backbones:
+  embedded: {architecture: Embedded, views: [identity]}
+  other: {architecture: Embedded, views: [identity, mirror], size: 24}
+heads:
+  both: {type: logistic, C: [0.001, 0.01], join: [embedded, other], layers: all, pca: 30}
+  rows: {type: ridge, alpha: 100.0, view: rows}
+  vote: {type: vote, heads: [both, rows], join: [embedded, other]}
+folds: 3
+further_tests: {all_digits: {source: digits}}
+""")
+    result = snakemake(again, "more")
+    assert result.returncode == 0, result.stderr
+    results = again / "results" / "more"
+    rows = {row["head"]: row for row in csv.DictReader((results / "leaderboard.csv").open())}
+    assert set(rows) == {"both", "rows", "vote"}
+    assert rows["vote"]["backbone"] == "embedded+other"
+    vote = json.loads((results / "runs" / "embedded+other.vote.0" / "fit.json").read_text())
+    assert vote["members"] == ["embedded+other.both.0", "embedded.rows.0", "other.rows.0"]
+    assert vote["validation"]["images"] == 300
+    for run in (*vote["members"], "embedded+other.vote.0"):
+        further = json.loads((results / "runs" / run / "metrics.all_digits.json").read_text())
+        assert further["test"]["images"] == 1797
+        assert further["test"]["accuracy"] > 0.7
+    page = (results / "report.html").read_text()
+    assert "How do they fare on other test sets?" in page
+    assert "30 components" in page
+    assert "those of its heads" in page
+    assert planned(again, "more") == {}
+
+
 def test_every_job_has_a_log_with_its_progress(done: Path) -> None:
     logs = [str(log.relative_to(done / "logs")) for log in (done / "logs").rglob("*.log")]
     for stage in ("datasets/", "features/", "heads/small/", "evaluate/small/", "report/small"):
