@@ -41,7 +41,7 @@ class FeatureFile:
         layers: The pooled layers, by depth; the last is the backbone's last.
         spatial: The layers that are kept unpooled, "spatial/" and the name each.
         views: The views of each image, such as "identity" and "mirror".
-        splits: The splits that the data brought: "train", "test", perhaps "validation".
+        splits: "train", "test", perhaps "validation"; of a further test set only "test".
         facts: What the data and the backbone are.
         parts: How many files it is made of by a virtual dataset; 1 where it is one piece.
         record: The facts, and what the pass took, where it ran and with which versions, as far as

@@ -31,13 +31,15 @@ LOG = logging.getLogger("headstart")
 SOURCES = ("cifar10", "cifar100", "digits", "folder", "npz", "hdf5")
 
 
-def identify(source: str, path: Path | None, memo: Path) -> str:
+def identify(source: str, path: Path | None, memo: Path, *, only_test: bool = False) -> str:
     """The identity of a data set: a hash of its content, whatever its place and its times.
 
     Args:
         source: One of `SOURCES`.
         path: The user's folder, archive or file; None where the source needs none.
         memo: A small file in which hashes are remembered, so that the next call is quick.
+        only_test: Whether it is a further test set, whose spec says `test=1.0`. Such data needs no
+            train split, and one class does.
 
     Returns:
         A sha256 in hexadecimal.
@@ -50,9 +52,9 @@ def identify(source: str, path: Path | None, memo: Path) -> str:
     if source in cifar.OFFICIAL:
         return cifar.identify(source, path, memo)
     if source == "folder":
-        return folder.identify(_needed(source, path), memo)
+        return folder.identify(_needed(source, path), memo, only_test)
     if source in ("npz", "hdf5"):
-        return arrays.identify(source, _needed(source, path), memo)
+        return arrays.identify(source, _needed(source, path), memo, only_test)
     raise UserError(f"dataset.source is {source!r}; it may be {', '.join(SOURCES)}.")
 
 
@@ -68,8 +70,8 @@ def prepare(spec: DatasetSpec, path: Path | None, output: Path, max_broken: int 
         max_broken: How many broken image files are skipped; with more than that nothing is written.
 
     Raises:
-        UserError: The data changed since it was identified, too many images are broken, or a class
-            has too few for the draws.
+        UserError: The data changed since it was identified, too many images are broken, a class has
+            too few for the draws, or only a further test set could be made of it.
     """
     if output.exists():
         LOG.info(f"{output.name} is there already")
@@ -89,7 +91,7 @@ def _prepare(spec: DatasetSpec, path: Path | None, output: Path, max_broken: int
         folder.prepare(spec, _needed(spec.source, path), output, max_broken)
     else:
         file = _needed(spec.source, path)
-        with arrays.opened(spec.source, file) as data:
+        with arrays.opened(spec.source, file, spec.only_test) as data:
             if hash_large_file(file) != spec.content:
                 raise UserError(f"{file} changed while the study was running. Start it again.")
             arrays.prepare(spec, data, output)

@@ -31,8 +31,15 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def content(path: Path) -> str:
+def content(path: Path, only_test: bool) -> str:
     """The identity of the images in an archive: the same as that of the folder it unpacks to.
+
+    Args:
+        path: The archive.
+        only_test: Whether it is a further test set.
+
+    Returns:
+        A sha256 in hexadecimal.
 
     Raises:
         UserError: The archive is corrupt or unsafe, or its folders are no data set.
@@ -43,12 +50,14 @@ def content(path: Path) -> str:
         _note_folders(name, data, directories)
         if data is not None:
             hashes[name] = hashlib.sha256(data).hexdigest()
-    layout = _arranged(path, directories, hashes)
+    layout = _arranged(path, directories, hashes, only_test)
     return content_of((name, hashes[layout.base + name]) for name in layout.ids)
 
 
 @contextmanager
-def spooled(path: Path, directory: Path) -> Iterator[tuple[Layout, Callable[[str], bytes]]]:
+def spooled(
+    path: Path, directory: Path, only_test: bool
+) -> Iterator[tuple[Layout, Callable[[str], bytes]]]:
     """Makes an archive's images readable in any order, by several threads.
 
     Thousands of small files would cost far more to write than the one file in which the images
@@ -57,6 +66,7 @@ def spooled(path: Path, directory: Path) -> Iterator[tuple[Layout, Callable[[str
     Args:
         path: The archive.
         directory: Where that file may lie. It has no name there, so that nothing can be left over.
+        only_test: Whether it is a further test set.
 
     Yields:
         The layout, and a function that gives an image's bytes by its id.
@@ -75,7 +85,7 @@ def spooled(path: Path, directory: Path) -> Iterator[tuple[Layout, Callable[[str
                 spool.write(data)
                 places[name] = slice(end, end + len(data))
                 end += len(data)
-        layout = _arranged(path, directories, places)
+        layout = _arranged(path, directories, places, only_test)
         # A file of no bytes cannot be mapped.
         spool.write(b"\0")
         spool.flush()
@@ -91,10 +101,12 @@ def _note_folders(name: str, data: bytes | None, directories: set[str]) -> None:
         folder = folder.rpartition("/")[0]
 
 
-def _arranged(path: Path, directories: set[str], files: Mapping[str, object]) -> Layout:
+def _arranged(
+    path: Path, directories: set[str], files: Mapping[str, object], only_test: bool
+) -> Layout:
     if both := directories & files.keys():
         raise UserError(f"{path}: the archive holds {min(both)!r} both as a file and as a folder.")
-    return arrange(str(path), directories, files)
+    return arrange(str(path), directories, files, only_test)
 
 
 def _visible(path: Path, what: str) -> Iterator[tuple[str, bytes | None]]:

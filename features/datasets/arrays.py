@@ -48,7 +48,7 @@ class ArraySplit:
 
 @dataclass(frozen=True)
 class Arrays:
-    """A data set of arrays. The splits of one that has none yet are only "train"."""
+    """A data set of arrays. The splits of one that is not split yet are only "train"."""
 
     classes: list[str]
     splits: dict[str, ArraySplit]
@@ -64,7 +64,7 @@ class Entry:
     load: Callable[[], Any]
 
 
-def identify(source: str, path: Path, memo: Path) -> str:
+def identify(source: str, path: Path, memo: Path, only_test: bool = False) -> str:
     """The identity of a file of arrays: the sha256 of its bytes.
 
     All but the pixels is checked before.
@@ -73,6 +73,7 @@ def identify(source: str, path: Path, memo: Path) -> str:
         source: "npz" or "hdf5".
         path: The file.
         memo: Where hashes are remembered.
+        only_test: Whether it is a further test set.
 
     Returns:
         A sha256 in hexadecimal.
@@ -84,22 +85,25 @@ def identify(source: str, path: Path, memo: Path) -> str:
         raise UserError(f"{path}: there is no such file. dataset.path names the {source} file.")
 
     def compute() -> str:
-        with opened(source, path):
+        with opened(source, path, only_test):
             pass
         return hash_large_file(path)
 
-    return remembered(
-        memo, f"{source}:{path.absolute()}", {path.name: stamp_of(path.stat())}, compute
-    )
+    key = f"{source}:{path.absolute()}"
+    # A file whose hash is remembered is not checked again, and a test set is checked for less.
+    key = f"test {key}" if only_test else key
+    return remembered(memo, key, {path.name: stamp_of(path.stat())}, compute)
 
 
 @contextmanager
-def opened(source: str, path: Path) -> Iterator[Arrays]:
+def opened(source: str, path: Path, only_test: bool = False) -> Iterator[Arrays]:
     """Opens an .npz or HDF5 file and checks all but its pixels.
 
     Args:
         source: "npz" or "hdf5".
         path: The file.
+        only_test: Whether it is a further test set: it needs no train split, and its classes may
+            be few or without images.
 
     Yields:
         The data set; its images can be loaded while the block lasts.
@@ -109,7 +113,7 @@ def opened(source: str, path: Path) -> Iterator[Arrays]:
     """
     entries = _npz_entries if source == "npz" else _hdf5_entries
     with entries(path) as found:
-        yield _data(path, found)
+        yield _data(path, found, only_test)
 
 
 def prepare(spec: DatasetSpec, data: Arrays, output: Path) -> None:
@@ -240,8 +244,8 @@ def _hdf5_loader(item: h5py.Dataset, is_text: bool) -> Callable[[], Any]:
     return (lambda: item.asstr()[()]) if is_text else (lambda: item)
 
 
-def _data(path: Path, found: Mapping[str, Entry]) -> Arrays:
-    _check_keys(path, found)
+def _data(path: Path, found: Mapping[str, Entry], only_test: bool) -> Arrays:
+    _check_keys(path, found, only_test)
     has_splits = "x" not in found
     suffixes = (
         {split: f"_{split}" for split in SPLITS if f"x_{split}" in found}
@@ -262,7 +266,7 @@ def _data(path: Path, found: Mapping[str, Entry]) -> Arrays:
     if "classes" in found:
         classes = _classes(path, found["classes"])
     else:
-        numbers = np.unique(raw["train"])
+        numbers = np.unique(np.concatenate(list(raw.values())) if only_test else raw["train"])
         classes = [str(number) for number in numbers]
         for split in raw:
             unknown = np.setdiff1d(raw[split], numbers)
@@ -272,7 +276,9 @@ def _data(path: Path, found: Mapping[str, Entry]) -> Arrays:
                     f"y{suffixes['train']} lacks."
                 )
             raw[split] = np.searchsorted(numbers, raw[split])
-    _check_labels(path, raw, suffixes, classes)
+    _check_names(path, raw, suffixes, classes)
+    if not only_test:
+        _check_train(path, raw["train"], suffixes["train"], classes)
     return Arrays(
         classes,
         {
@@ -288,21 +294,24 @@ def _data(path: Path, found: Mapping[str, Entry]) -> Arrays:
     )
 
 
-def _check_keys(path: Path, found: Mapping[str, Entry]) -> None:
+def _check_keys(path: Path, found: Mapping[str, Entry], only_test: bool) -> None:
     known = ["", *(f"_{split}" for split in SPLITS)]
     odd = [key for key in found if re.match("[xy](_|$)", key) and key[1:] not in known]
     if odd:
         raise UserError(f"{path}: unknown keys {listed(odd)}. The keys are {KEYS}.")
     suffixes = {suffix for suffix in known if f"x{suffix}" in found or f"y{suffix}" in found}
-    if suffixes != {""}:
+    if suffixes != {""} and not only_test:
         suffixes.add("_train")
+    elif not suffixes:
+        suffixes.add("_test")
     missing = [key + suffix for suffix in sorted(suffixes) for key in "xy"]
     missing = [key for key in missing if key not in found]
     if missing:
         has = f"it has {listed(sorted(found))}" if found else "it is empty"
         raise UserError(f"{path}: missing {listed(missing)}; {has}. The keys are {KEYS}.")
     if "" in suffixes and len(suffixes) > 1:
-        raise UserError(f"{path}: x and y stand beside x_train and y_train. Keep one pair.")
+        split = next(split for split in SPLITS if f"_{split}" in suffixes)
+        raise UserError(f"{path}: x and y stand beside x_{split} and y_{split}. Keep one pair.")
 
 
 def _check_images(path: Path, key: str, images: Entry) -> tuple[int, ...]:
@@ -364,7 +373,7 @@ def _classes(path: Path, names: Entry) -> list[str]:
     return classes
 
 
-def _check_labels(
+def _check_names(
     path: Path,
     labels: Mapping[str, NDArray[np.int64]],
     suffixes: Mapping[str, str],
@@ -376,10 +385,15 @@ def _check_labels(
                 f"{path}: y{suffixes[split]} has the label {values.max()}, but classes names only "
                 f"{len(classes)} (0 to {len(classes) - 1})."
             )
-    empty = [name for label, name in enumerate(classes) if not (labels["train"] == label).any()]
+
+
+def _check_train(
+    path: Path, labels: NDArray[np.int64], suffix: str, classes: Sequence[str]
+) -> None:
+    empty = [name for label, name in enumerate(classes) if not (labels == label).any()]
     if empty:
         raise UserError(
-            f"{path}: no image in x{suffixes['train']} of the classes {listed(empty)}. Add some, "
+            f"{path}: no image in x{suffix} of the classes {listed(empty)}. Add some, "
             "or leave these classes out."
         )
     if len(classes) < 2:

@@ -154,9 +154,10 @@ def open_images(dataset_file: Path, root: Path | None) -> Images:
 
 def _folder(file: h5py.File, dataset_file: Path, root: Path | None) -> Path | None:
     """The folder below which the ids are the paths of the image files."""
-    if "images" in file["train"] or "encoded" in file["train"]:
+    split = next(file[name] for name in SPLITS if name in file)
+    if "images" in split or "encoded" in split:
         return None
-    first = file["train/ids"].asstr()[0]
+    first = split["ids"].asstr()[0]
     if root and root.is_dir():
         # As when it was prepared, a single folder around all is looked through.
         inside = (entry for entry in root.iterdir() if entry.is_dir())
@@ -174,7 +175,8 @@ class Images:
 
     Attributes:
         classes: The names of the classes, by label.
-        splits: "train", "validation" (only where the data brings one) and "test".
+        splits: "train", "validation" (only where the data brings one) and "test"; of a further test
+            set only "test".
         spec: The fields of the `DatasetSpec`.
         fingerprint: Of the spec.
         broken: The image files that were skipped, each with its reason.

@@ -36,12 +36,13 @@ class Examined:
     reason: str
 
 
-def identify(path: Path, memo: Path) -> str:
+def identify(path: Path, memo: Path, only_test: bool = False) -> str:
     """The identity of a folder's images: their paths and bytes, not where they lie or since when.
 
     Args:
         path: The folder, or an archive of it.
         memo: Where hashes are remembered.
+        only_test: Whether it is a further test set.
 
     Returns:
         A sha256 in hexadecimal.
@@ -50,7 +51,7 @@ def identify(path: Path, memo: Path) -> str:
         UserError: The folder is missing, or its subfolders make no data set.
     """
     if path.is_dir():
-        layout, stamps = _scan(path)
+        layout, stamps = _scan(path, only_test)
         images = {name: stamps[layout.base + name] for name in layout.ids}
 
         def compute() -> str:
@@ -62,7 +63,7 @@ def identify(path: Path, memo: Path) -> str:
         images = {path.name: stamp_of(path.stat())}
 
         def compute() -> str:
-            return archive.content(path)
+            return archive.content(path, only_test)
 
     elif path.exists():
         raise UserError(
@@ -74,7 +75,9 @@ def identify(path: Path, memo: Path) -> str:
             f"{path}: there is no such folder. dataset.path names a folder with one subfolder a "
             "class, or an archive of it."
         )
-    return remembered(memo, f"folder:{path.absolute()}", images, compute)
+    key = f"folder:{path.absolute()}"
+    # An archive whose hash is remembered is not checked again, and a test set is checked for less.
+    return remembered(memo, f"test {key}" if only_test else key, images, compute)
 
 
 def prepare(spec: DatasetSpec, path: Path, output: Path, max_broken: int) -> None:
@@ -93,7 +96,7 @@ def prepare(spec: DatasetSpec, path: Path, output: Path, max_broken: int) -> Non
         UserError: The images changed since they were identified, too many are broken, or a class
             has too few.
     """
-    with _opened(path, output.parent) as (layout, read):
+    with _opened(path, output.parent, spec.only_test) as (layout, read):
         examined = in_threads(lambda name: _examine(read(name)), layout.ids, "checking the images")
         found = dict(zip(layout.ids, examined, strict=True))
         if content_of((name, one.sha256.hex()) for name, one in found.items()) != spec.content:
@@ -108,14 +111,16 @@ def prepare(spec: DatasetSpec, path: Path, output: Path, max_broken: int) -> Non
 
 
 @contextmanager
-def _opened(path: Path, directory: Path) -> Iterator[tuple[Layout, Callable[[str], bytes]]]:
+def _opened(
+    path: Path, directory: Path, only_test: bool
+) -> Iterator[tuple[Layout, Callable[[str], bytes]]]:
     """The layout of a folder or archive, and what gives an image's bytes by its id."""
     if path.is_dir():
-        layout, _ = _scan(path)
+        layout, _ = _scan(path, only_test)
         base = path / layout.base
         yield layout, lambda name: read_bytes(base / name)
     else:
-        with archive.spooled(path, directory) as opened:
+        with archive.spooled(path, directory, only_test) as opened:
             yield opened
 
 
@@ -158,14 +163,15 @@ def _splits(
     labels = {
         split: np.array([label for _, label in images], np.int32) for split, images in sound.items()
     }
-    lost = set(range(len(layout.classes))) - set(labels["train"].tolist())
-    if lost:
-        raise UserError(f"{path}: every image of class {layout.classes[min(lost)]!r} is broken.")
-    for split, values in labels.items():
-        if not len(values):
-            raise UserError(f"{path}: every image of the {split} split is broken.")
+    if not spec.only_test:
+        lost = set(range(len(layout.classes))) - set(labels["train"].tolist())
+        if lost:
+            name = layout.classes[min(lost)]
+            raise UserError(f"{path}: every image of class {name!r} is broken.")
     splits = {}
     for split, pick in choose(labels, layout.classes, spec).items():
+        if not len(pick.rows):
+            raise UserError(f"{path}: every image of the {split} split is broken.")
         ids = [sound[pick.source][row][0] for row in pick.rows]
         splits[split] = Split(
             labels[pick.source][pick.rows],
@@ -183,7 +189,7 @@ def _with_files(split: Split, found: dict[str, Examined], read: Callable[[str], 
     return replace(split, files={**split.files, "ends": ends}, encoded=map(read, split.ids))
 
 
-def _scan(root: Path) -> tuple[Layout, dict[str, Stamp]]:
+def _scan(root: Path, only_test: bool) -> tuple[Layout, dict[str, Stamp]]:
     """The layout of a folder, and the stamp of each of its image files by relative path."""
     directories: list[str] = []
     stamps: dict[str, Stamp] = {}
@@ -208,7 +214,7 @@ def _scan(root: Path) -> tuple[Layout, dict[str, Stamp]]:
                             stamps[name] = stamp_of(status)
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
-    return arrange(str(root), directories, stamps), stamps
+    return arrange(str(root), directories, stamps, only_test), stamps
 
 
 def _link(entry: os.DirEntry[str], entered: Sequence[Path]) -> Path:

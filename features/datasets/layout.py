@@ -70,7 +70,9 @@ def listed(names: Sequence[str]) -> str:
     )
 
 
-def arrange(where: str, directories: Iterable[str], files: Iterable[str]) -> Layout:
+def arrange(
+    where: str, directories: Iterable[str], files: Iterable[str], only_test: bool = False
+) -> Layout:
     """Finds the splits and classes of a folder of images.
 
     The folders are classes, or they are splits ("train", "test" and "validation", also called "val"
@@ -81,6 +83,7 @@ def arrange(where: str, directories: Iterable[str], files: Iterable[str]) -> Lay
         where: What messages call the whole.
         directories: Relative paths of all visible folders, with forward slashes.
         files: Relative paths of all visible image files.
+        only_test: Whether they are a further test set: it needs no train split, and one class does.
 
     Returns:
         The layout.
@@ -101,7 +104,7 @@ def arrange(where: str, directories: Iterable[str], files: Iterable[str]) -> Lay
     named = [top for top in tops if top.casefold() in ALIASES]
     strangers = [top for top in tops if top not in named]
     if named and not strangers:
-        folders = _split_folders(where, named)
+        folders = _split_folders(where, named, only_test)
     elif any(inside.get(base + top) for top in named):
         raise UserError(
             f"{where}: {listed(strangers)} stands beside the split folders {listed(named)}. "
@@ -130,8 +133,10 @@ def arrange(where: str, directories: Iterable[str], files: Iterable[str]) -> Lay
                 if slash:
                     found[split][folder].append(name[len(base) :])
 
-    _check(where, found, folders)
-    classes = sorted(found["train"])
+    _check_full(where, found, folders)
+    if not only_test:
+        _check_train(where, found, folders)
+    classes = sorted(set().union(*found.values()))
     return Layout(
         base,
         classes,
@@ -156,7 +161,7 @@ def _base(inside: dict[str, set[str]], holding_images: set[str]) -> str:
     return f"{top}/" if around else ""
 
 
-def _split_folders(where: str, named: Sequence[str]) -> dict[str, str]:
+def _split_folders(where: str, named: Sequence[str], only_test: bool) -> dict[str, str]:
     folders: dict[str, str] = {}
     for name in named:
         split = ALIASES[name.casefold()]
@@ -165,7 +170,7 @@ def _split_folders(where: str, named: Sequence[str]) -> dict[str, str]:
                 f"{where}: {folders[split]!r} and {name!r} are both the {split} split. Keep one."
             )
         folders[split] = name
-    if "train" not in folders:
+    if "train" not in folders and not only_test:
         raise UserError(
             f"{where}: there is {listed(named)} but no folder 'train'. Add one, with one subfolder "
             "a class."
@@ -173,7 +178,9 @@ def _split_folders(where: str, named: Sequence[str]) -> dict[str, str]:
     return {split: folders[split] for split in SPLITS if split in folders}
 
 
-def _check(where: str, found: dict[str, dict[str, list[str]]], folders: dict[str, str]) -> None:
+def _check_full(
+    where: str, found: dict[str, dict[str, list[str]]], folders: dict[str, str]
+) -> None:
     empty = sorted(
         f"{folders[split]}/{cls}".lstrip("/")
         for split, classes in found.items()
@@ -187,6 +194,11 @@ def _check(where: str, found: dict[str, dict[str, list[str]]], folders: dict[str
             f"{where}: no images (JPEG, PNG, BMP, GIF or WebP) in the class folders "
             f"{listed(empty)}. Add images or remove these folders."
         )
+
+
+def _check_train(
+    where: str, found: dict[str, dict[str, list[str]]], folders: dict[str, str]
+) -> None:
     if len(found["train"]) < 2:
         raise UserError(
             f"{where}: {listed(sorted(found['train']))} is the only class. A classifier needs at "

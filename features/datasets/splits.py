@@ -27,6 +27,8 @@ def choose(
 ) -> dict[str, Pick]:
     """Draws the test split where the data brings none, then the subsets of `limit`.
 
+    Of a further test set only the test split is left.
+
     Args:
         labels: The labels of each split that the data brings, shape (images,).
         classes: The names of the classes, for messages.
@@ -36,10 +38,13 @@ def choose(
         The rows of each split, in order of train, validation, test.
 
     Raises:
-        UserError: A class has too few images, or the limit asks for too many or too few.
+        UserError: A class has too few images, the limit asks for too many or too few, or the data
+            of a further test set is split but has no test split.
     """
     picks = {split: Pick(split, np.arange(len(values))) for split, values in labels.items()}
-    if "test" not in picks:
+    if spec.only_test:
+        picks = {"test": _all_test(picks)}
+    elif "test" not in picks:
         picks["train"], picks["test"] = _draw_test(labels["train"], classes, spec)
     for split, count in spec.limit:
         if split not in picks:
@@ -85,6 +90,16 @@ def draw(labels: NDArray[np.int32], count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(
         resample(rows, replace=False, n_samples=count, stratify=labels, random_state=seed)
     )
+
+
+def _all_test(picks: Mapping[str, Pick]) -> Pick:
+    """The images of a further test set."""
+    if "test" not in picks and len(picks) > 1:
+        raise UserError(
+            f"A further test set: the data has the splits {listed(list(picks))} and none of them "
+            "is test. Call the one with the test images test, or bring no other."
+        )
+    return picks.get("test") or next(iter(picks.values()))
 
 
 def _draw_test(

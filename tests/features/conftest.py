@@ -38,12 +38,13 @@ def run_pass(
     backbone: BackboneSpec = BACKBONE,
     *,
     parts: tuple[int, int] = (0, 1),
+    test: float = 0.2,
     **how: Any,
 ) -> Path:
     """Runs images through a backbone; gives the features file, or that of the part."""
     source = "npz" if path.suffix == ".npz" else "folder"
-    content = identify(source, path, folder / "memo.json")
-    dataset = DatasetSpec(source=source, content=content, test=0.2, seed=0)
+    content = identify(source, path, folder / "memo.json", only_test=test == 1.0)
+    dataset = DatasetSpec(source=source, content=content, test=test, seed=0)
     dataset_file = folder / f"{source}-{content[:8]}.h5"
     prepare(dataset, path, dataset_file)
     spec = feature_spec(dataset, backbone)

@@ -20,6 +20,7 @@ from features.backbones.build import build_backbone
 from features.backbones.pooled import preprocess
 from features.backbones.spec import BackboneSpec
 from features.cache import BLOCK
+from features.cache.join import join
 from features.datasets import DatasetSpec
 from features.errors import UserError
 from features.files import fingerprint
@@ -127,6 +128,37 @@ def test_a_folder_gives_what_the_same_images_give_as_arrays(tmp_path: Path, run:
             layer = file.array(split, "identity", file.layers[-1])
             for name, values in zip(file.ids(split), layer, strict=True):
                 np.testing.assert_allclose(values, from_array[int(Path(name).stem)], **STORED)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_further_test_set_gives_features_of_its_test_images_only(
+    tmp_path: Path, run: Run, parts: int
+) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)
+    path = tmp_path / "further.npz"
+    np.savez(path, x_test=images, y_test=np.full(40, 3))
+    made = [run(path, test=1.0, parts=(part, parts)) for part in range(parts)]
+    output = made[0]
+    if parts > 1:
+        output = made[0].parent.with_suffix("")
+        join(output, parts)
+    with features.open(output) as file:
+        assert file.splits == ["test"]
+        assert file.classes == ["3"]
+        assert file.labels("test").tolist() == [0] * 40
+        assert file.ids("test")[-1] == "test/39"
+        assert file.record["dataset"]["images"] == {"test": 40}
+    np.testing.assert_allclose(last_layer(output, "test"), reference(images, BACKBONE), **STORED)
+
+
+def test_a_further_test_set_may_be_a_folder(tmp_path: Path, run: Run) -> None:
+    _, images = write_arrays(tmp_path)
+    with features.open(run(folder(tmp_path, images[:1], None), test=1.0)) as file:
+        assert file.splits == ["test"]
+        assert file.ids("test") == ["b/000.png"]
+        ours = file.array("test", "identity", file.layers[-1])
+    np.testing.assert_allclose(ours, reference(images[:1], BACKBONE), **STORED)
 
 
 def test_images_of_different_sizes_are_each_resized_like_one_alone(

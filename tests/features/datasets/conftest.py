@@ -50,7 +50,8 @@ def spec_of(tmp_path: Path) -> Callable[..., DatasetSpec]:
     """Gives a function that identifies data and makes its spec."""
 
     def spec(source: str, path: Path | None, **fields: object) -> DatasetSpec:
-        content = identify(source, path, tmp_path / "memo.json")
+        memo = tmp_path / "memo.json"
+        content = identify(source, path, memo, only_test=fields.get("test") == 1.0)
         return DatasetSpec(source, content, **({"test": 0.25, "seed": 0} | fields))  # type: ignore[arg-type]
 
     return spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.datasets import DatasetSpec, arrays, identify, open_images, prepare
+from features.datasets import DatasetSpec, arrays, identify, memo, open_images, prepare
 from features.errors import UserError
 
 SpecOf = Callable[..., DatasetSpec]
@@ -137,6 +138,77 @@ def test_labels_without_names_are_named_by_their_number(
     with open_images(tmp_path / "out.h5", None) as opened:
         assert opened.classes == ["10", "15", "20"]
         assert opened.labels("test").tolist() == [0, 2, 1]
+
+
+def only_test(*numbers: int) -> dict[str, np.ndarray]:
+    return {"x_test": images(len(numbers), 4, 5, 3), "y_test": np.array(numbers)}
+
+
+FURTHER: list[tuple[dict[str, np.ndarray], list[str], list[int], list[str]]] = [
+    (only_test(7, 3, 7), ["3", "7"], [1, 0, 1], ["test/0", "test/1", "test/2"]),
+    (only_test(3, 3), ["3"], [0, 0], ["test/0", "test/1"]),
+    (only_test(2) | {"classes": np.array(list("abcd"))}, list("abcd"), [2], ["test/0"]),
+    (good(), ["0", "1", "2"], [2, 1, 0], ["test/0", "test/1", "test/2"]),
+    (good() | only_test(2, 5), ["0", "1", "2", "5"], [2, 3], ["test/0", "test/1"]),
+    ({"x": images(2, 4, 5), "y": np.array([4, 4])}, ["4"], [0, 0], ["0", "1"]),
+    ({"x_train": images(2, 4, 5), "y_train": np.array([4, 4])}, ["4"], [0, 0], ["train/0"]),
+]
+
+
+@SOURCES
+@pytest.mark.parametrize(("content", "classes", "labels", "ids"), FURTHER)
+def test_a_further_test_set_needs_test_images_only(
+    source: str,
+    spec_of: SpecOf,
+    tmp_path: Path,
+    content: dict[str, np.ndarray],
+    classes: list[str],
+    labels: list[int],
+    ids: list[str],
+) -> None:
+    path = stored(source, tmp_path / "data", content)
+    prepare(spec_of(source, path, test=1.0), path, tmp_path / "out.h5")
+    expected = next(content[key] for key in ("x_test", "x", "x_train") if key in content)
+    with open_images(tmp_path / "out.h5", None) as opened:
+        assert opened.splits == ["test"]
+        assert opened.classes == classes
+        assert opened.labels("test").tolist() == labels
+        assert opened.ids("test")[: len(ids)] == ids
+        read = np.asarray(opened.read("test", 0, 99))
+        assert (read == (expected if expected.ndim == 4 else expected[..., None])).all()
+
+
+@SOURCES
+def test_what_is_only_a_further_test_set_is_no_data_to_train_on(
+    source: str, spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The hash of a file that is written just now is remembered too.
+    monkeypatch.setattr(memo, "SETTLED_NS", -1_000_000_000)
+    path = stored(source, tmp_path / "data", only_test(0, 1))
+    spec = spec_of(source, path, test=1.0)
+    assert spec.content in (tmp_path / "memo.json").read_text()
+    with pytest.raises(UserError, match="missing 'x_train', 'y_train'"):
+        spec_of(source, path)
+    with pytest.raises(UserError, match="missing 'x_train', 'y_train'"):
+        prepare(replace(spec, test=0.2), path, tmp_path / "out.h5")
+
+
+@SOURCES
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "missing 'x_test', 'y_test'; it is empty"),
+        ({"x_test": images(2, 4, 5)}, "missing 'y_test'"),
+        (only_test(0, 1) | {"x": images(1, 4, 5), "y": np.array([0])}, "beside x_test and y_test"),
+        (only_test(0, 1) | {"classes": np.array(["ant"])}, "label 1, but classes names only 1"),
+    ],
+)
+def test_each_fault_of_a_further_test_set_is_named(
+    source: str, spec_of: SpecOf, tmp_path: Path, content: dict[str, np.ndarray], message: str
+) -> None:
+    path = stored(source, tmp_path / "data", content)
+    with pytest.raises(UserError, match=message):
+        spec_of(source, path, test=1.0)
 
 
 FAULTS: list[tuple[dict[str, Any], str]] = [

@@ -76,6 +76,18 @@ def test_images_and_labels_of_an_archive_come_back(source: str, tmp_path: Path) 
             assert opened.labels(split).tolist() == labels
 
 
+def test_a_further_test_set_is_the_test_split(tmp_path: Path) -> None:
+    archive = tmp_path / "archive.tar.gz"
+    images, labels = make_archive("cifar10", archive)["test"]
+    spec = DatasetSpec("cifar10", hash_large_file(archive), 1.0, 0)
+    prepare(spec, archive, tmp_path / "cifar.h5")
+    with open_images(tmp_path / "cifar.h5", None) as opened:
+        assert opened.classes == list(OFFICIAL["cifar10"].classes)
+        assert opened.splits == ["test"]
+        assert np.array_equal(np.asarray(opened.read("test", 0, 999)), images)
+        assert opened.labels("test").tolist() == labels
+
+
 def test_the_archive_in_the_data_folder_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

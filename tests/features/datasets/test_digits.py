@@ -30,6 +30,14 @@ def test_the_digits_are_8_bit_rgb_with_a_drawn_test_split(tmp_path: Path) -> Non
             assert np.array_equal(images.labels(split), digits.target[rows])
 
 
+def test_all_digits_are_test_images_of_a_further_test_set(tmp_path: Path) -> None:
+    content = identify("digits", None, tmp_path / "memo.json", only_test=True)
+    prepare(DatasetSpec("digits", content, 1.0, 0), None, tmp_path / "digits.h5")
+    with open_images(tmp_path / "digits.h5", None) as images:
+        assert images.splits == ["test"]
+        assert images.ids("test") == [f"{number:04d}" for number in range(1797)]
+
+
 def test_other_digits_than_the_known_ones_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="other digits"):
         prepare(DatasetSpec("digits", "0" * 64, 0.2, 0), None, tmp_path / "digits.h5")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.datasets import DatasetSpec, file, open_images, prepare
+from features.datasets import DatasetSpec, file, memo, open_images, prepare
 from features.errors import UserError
 
 SPLIT = {"train/cat": 5, "train/dog": 4, "val/dog": 1, "test/cat": 2, "test/dog": 1}
@@ -107,6 +107,83 @@ def test_a_test_split_is_drawn_where_there_is_none(
     prepare(replace(spec, seed=1), root, tmp_path / "other.h5")
     with open_images(tmp_path / "other.h5", root) as images:
         assert images.ids("test") != test
+
+
+@pytest.mark.parametrize(
+    ("counts", "ids"),
+    [
+        ({"test/cat": 2, "test/dog": 1}, ["test/cat/000.png", "test/cat/001.png"]),
+        ({"cat": 2}, ["cat/000.png", "cat/001.png"]),
+        ({"cat": 1, "dog": 1}, ["cat/000.png", "dog/000.png"]),
+        (SPLIT, ["test/cat/000.png", "test/cat/001.png"]),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_further_test_set_needs_test_images_only(
+    make_folder: MakeFolder,
+    spec_of: SpecOf,
+    tmp_path: Path,
+    counts: dict[str, int],
+    ids: list[str],
+    packed: bool,
+) -> None:
+    root = path = make_folder(counts)
+    if packed:
+        path = tmp_path / "pets.tar"
+        with tarfile.open(path, "w") as tar:
+            tar.add(root, ".")
+    spec = spec_of("folder", path, test=1.0)
+    assert spec == spec_of("folder", root, test=1.0)
+    prepare(spec, path, tmp_path / "pets.h5")
+    with open_images(tmp_path / "pets.h5", None if packed else root) as images:
+        assert images.splits == ["test"]
+        assert images.ids("test")[:2] == ids
+        for name, label, image in zip(
+            images.ids("test"), images.labels("test"), images.read("test", 0, 9), strict=True
+        ):
+            assert name.split("/")[-2] == images.classes[label]
+            assert np.array_equal(image, pixels(root / name))
+
+
+@pytest.mark.parametrize("counts", [{"test/cat": 2, "test/dog": 1}, {"cat": 2}])
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_only_a_further_test_set_is_no_data_to_train_on(
+    make_folder: MakeFolder,
+    spec_of: SpecOf,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    counts: dict[str, int],
+    packed: bool,
+) -> None:
+    # The hash of a file that is written just now is remembered too.
+    monkeypatch.setattr(memo, "SETTLED_NS", -1_000_000_000)
+    path = make_folder(counts)
+    if packed:
+        with tarfile.open(tmp_path / "pets.tar", "w") as tar:
+            tar.add(path, ".")
+        path = tmp_path / "pets.tar"
+    spec = spec_of("folder", path, test=1.0)
+    assert spec.content in (tmp_path / "memo.json").read_text()
+    message = "no folder 'train'|is the only class"
+    with pytest.raises(UserError, match=message):
+        spec_of("folder", path)
+    with pytest.raises(UserError, match=message):
+        prepare(replace(spec, test=0.2), path, tmp_path / "pets.h5")
+
+
+def test_a_further_test_set_may_lose_a_class_but_not_every_image(
+    make_folder: MakeFolder, spec_of: SpecOf, tmp_path: Path
+) -> None:
+    root = make_folder({"cat": 2, "dog": 1})
+    (root / "dog/000.png").write_bytes(b"broken")
+    prepare(spec_of("folder", root, test=1.0), root, tmp_path / "pets.h5", max_broken=1)
+    with open_images(tmp_path / "pets.h5", root) as images:
+        assert images.classes == ["cat", "dog"]
+        assert images.labels("test").tolist() == [0, 0]
+    for path in (root / "cat").iterdir():
+        path.write_bytes(b"broken")
+    with pytest.raises(UserError, match="every image of the test split is broken"):
+        prepare(spec_of("folder", root, test=1.0), root, tmp_path / "b.h5", max_broken=3)
 
 
 def test_a_limit_keeps_labels_and_images_together(

@@ -10,13 +10,13 @@ from features.datasets.layout import Layout, arrange
 from features.errors import UserError
 
 
-def arranged(*files: str, empty: tuple[str, ...] = ()) -> Layout:
+def arranged(*files: str, empty: tuple[str, ...] = (), only_test: bool = False) -> Layout:
     folders = {
         "/".join(parts[:depth])
         for parts in [*(file.split("/")[:-1] for file in files), *(e.split("/") for e in empty)]
         for depth in range(1, len(parts) + 1)
     }
-    return arrange("pets", folders, files)
+    return arrange("pets", folders, files, only_test)
 
 
 def test_folders_are_classes() -> None:
@@ -98,6 +98,33 @@ def test_each_fault_is_named(files: tuple[str, ...], empty: tuple[str, ...], mes
         arranged(*files, empty=empty)
     assert message in str(error.value)
     assert str(error.value).startswith("pets")
+
+
+@pytest.mark.parametrize(
+    ("files", "classes", "splits"),
+    [
+        (("cat/1.jpg",), ["cat"], ["train"]),
+        (("pets/cat/1.jpg",), ["cat"], ["train"]),
+        (("test/cat/1.jpg",), ["cat"], ["test"]),
+        (("pets/test/cat/1.jpg", "pets/test/dog/1.jpg"), ["cat", "dog"], ["test"]),
+        (("val/cat/1.jpg",), ["cat"], ["validation"]),
+        (("train/dog/1.jpg", "test/cat/1.jpg"), ["cat", "dog"], ["train", "test"]),
+    ],
+)
+def test_a_further_test_set_needs_neither_train_nor_a_second_class(
+    files: tuple[str, ...], classes: list[str], splits: list[str]
+) -> None:
+    layout = arranged(*files, only_test=True)
+    assert layout.classes == classes
+    assert list(layout.splits) == splits
+    assert sorted(layout.base + name for name in layout.ids) == sorted(files)
+    with pytest.raises(UserError):
+        arranged(*files)
+
+
+def test_a_further_test_set_has_no_empty_folder() -> None:
+    with pytest.raises(UserError, match="'test/dog'"):
+        arranged("test/cat/1.jpg", empty=("test/dog",), only_test=True)
 
 
 def test_many_faults_are_counted() -> None:

@@ -101,7 +101,35 @@ def test_a_class_with_too_few_images_is_named() -> None:
         choose({"train": labels(50, 50, 2)}, CLASSES, spec(0.99))
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 2.0, float("nan")])
+@pytest.mark.parametrize("brought", [["train", "validation", "test"], ["train", "test"], ["test"]])
+def test_a_further_test_set_is_the_test_split_of_its_data(brought: list[str]) -> None:
+    counts = {"train": (5, 5), "validation": (2, 2), "test": (3, 0)}
+    picks = choose({split: labels(*counts[split]) for split in brought}, CLASSES, spec(1.0))
+    assert {split: pick.source for split, pick in picks.items()} == {"test": "test"}
+    assert picks["test"].rows.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("only", ["train", "validation"])
+def test_a_further_test_set_is_all_of_what_is_not_split(only: str) -> None:
+    picks = choose({only: labels(3, 1)}, CLASSES, spec(1.0))
+    assert {split: pick.source for split, pick in picks.items()} == {"test": only}
+    assert picks["test"].rows.tolist() == [0, 1, 2, 3]
+
+
+def test_a_further_test_set_is_not_guessed_from_several_splits() -> None:
+    with pytest.raises(UserError, match=r"'train', 'validation' and none of them is test"):
+        choose({"train": labels(5, 5), "validation": labels(2, 2)}, CLASSES, spec(1.0))
+
+
+def test_a_further_test_set_is_limited_by_its_test_split() -> None:
+    brought = {"train": labels(5, 5), "test": labels(6, 3)}
+    picks = choose(brought, CLASSES, spec(1.0, limit=(("test", 3),)))
+    assert np.bincount(brought["test"][picks["test"].rows]).tolist() == [2, 1]
+    with pytest.raises(UserError, match="names the split 'train'; the data has 'test'"):
+        choose(brought, CLASSES, spec(1.0, limit=(("train", 3),)))
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 2.0, float("nan")])
 def test_a_share_that_is_none_is_named(share: float) -> None:
     with pytest.raises(UserError, match=r"dataset\.test"):
         choose({"train": labels(5, 5)}, CLASSES, spec(share))
