@@ -319,6 +319,13 @@ def make_evidence(study: Study, folder: Path) -> Evidence:
         curves[-1].write_text(
             json.dumps({"run": run, "split": "validation", "held": 1000, "rows": rows})
         )
+    further = []
+    for name, lost in (("shifted", 0.11), ("another-camera", 0.02)):
+        for run, metrics in study.runs().items():
+            test = {"images": 500, "accuracy": metrics["test"]["accuracy"] - lost}
+            test |= {"low": test["accuracy"] - 0.04, "high": test["accuracy"] + 0.04}
+            further.append(folder / f"{run}.{name}.json")
+            further[-1].write_text(json.dumps({"run": run, "split": name, "test": test}))
     pixels = np.random.default_rng(0).integers(0, 256, (24, 12, 12, 3), dtype=np.uint8)
     labels = np.arange(24) % 2
     np.savez(
@@ -351,6 +358,7 @@ def make_evidence(study: Study, folder: Path) -> Evidence:
     return Evidence(
         comparison=folder / "comparison.json",
         curves=curves,
+        further=further,
         duplicates=folder / "duplicates.json",
         suspects=folder / "suspects.csv",
         dataset=folder / "dataset.h5",

@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.report import Evidence
 from pipeline.report.pairs import pairs_matrix
 from pipeline.report.pictures import thumbnails
-from pipeline.report.words import NONE
+from pipeline.report.words import MINUS, NONE
 
 from .conftest import make_evidence
 from .test_build import LOGISTIC, OTHER, SVM, read
 
 Make = Callable[..., Any]
-SECTIONS = ("apart-title", "over-seeds", "calibration", "learning", "data")
+SECTIONS = ("apart-title", "over-seeds", "calibration", "further", "learning", "data")
 
 
 def rows_of(page: Any, table: str) -> list[dict[str, str]]:
@@ -39,6 +41,18 @@ def test_every_section_is_there_and_linked(make_study: Make, tmp_path: Path) -> 
         assert f'id="{section}"' in page, section
     for section in SECTIONS[2:]:
         assert f'href="#{section}"' in page, section
+
+
+def test_other_test_sets_stand_beside_the_own_one(make_study: Make, tmp_path: Path) -> None:
+    study = make_study([LOGISTIC, SVM])
+    page = read(study.report(tmp_path / "report.html", make_evidence(study, tmp_path / "evidence")))
+    assert "shifted (500 images), another-camera (500 images)" in page.text
+    for row in rows_of(page, "further-tests"):
+        own, shifted = (
+            float(row[title].partition(" ")[0]) for title in ("Own test split", "shifted")
+        )
+        assert own - shifted == pytest.approx(11, abs=0.15)
+        assert row["shifted"].endswith(f"{MINUS}11.0")
 
 
 def test_the_words_and_the_table_are_those_of_the_comparison(
