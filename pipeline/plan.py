@@ -103,6 +103,7 @@ class RunPlan:
         seed: Of that draw and of the head.
         members: The runs that vote.
         further: The features of each further test set, by the set's name.
+        study: The study's name.
     """
 
     name: str

@@ -75,16 +75,23 @@ def test_nearest_neighbours_out_of_fold_are_not_the_images_themselves(
     assert read_json(tmp_path / "fit.json")["validation"]["accuracy"] < 0.8
 
 
-def test_a_class_that_a_fold_lacks_is_handled(write: WriteFeatures, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "head",
+    [HeadSpec("ridge", {"alpha": [100.0, 1.0]}), HeadSpec("dense", DENSE)],
+    ids=lambda head: head.type,
+)
+def test_a_class_that_a_fold_lacks_is_handled(
+    head: HeadSpec, write: WriteFeatures, tmp_path: Path
+) -> None:
     labels = np.concatenate([np.zeros(20), np.ones(20), [2]]).astype(int)
-    path = write(train=labels, test=labels)
-    head = HeadSpec("ridge", {"alpha": [100.0, 1.0]})
-    fit_head(path, head, tmp_path / "net.ridge.0", validation=0.1, seed=0, folds=3)
-    held = read_validation(tmp_path / "net.ridge.0")
+    path, folder = write(train=labels, test=labels), tmp_path / "net.head.0"
+    fit_head(path, head, folder, validation=0.1, seed=0, folds=3)
+    held = read_validation(folder)
     assert held is not None
     (place,) = np.flatnonzero(held[0] == 2)
-    assert np.isneginf(held[1][place, 2]), "the fold without it never saw the class"
-    evaluate_head(path, tmp_path / "net.ridge.0")
+    assert held[1][place, 2] in (0, -np.inf), "the fold without it never saw the class"
+    evaluate_head(path, folder)
+    assert np.isfinite(read_json(folder / "metrics.json")["calibration"]["temperature"])
 
 
 def test_a_dense_head_stops_where_the_folds_stopped(write: WriteFeatures, tmp_path: Path) -> None:
