@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.solvers.moments import moments_and_gram
-from classifiers.solvers.rows import Rows
 from features.errors import UserError
 from features.files import whole_file
 
@@ -72,7 +70,11 @@ def principal_components(X: Any, components: int | None, *, whiten: bool) -> Pro
     Raises:
         ValueError: There are fewer dimensions than components.
     """
+    # Here, for whoever plans a study reads this module too.
     from scipy.linalg import eigh
+
+    from classifiers.solvers.moments import moments_and_gram
+    from classifiers.solvers.rows import Rows
 
     n, dimensions = X.shape
     count = dimensions if components is None else components

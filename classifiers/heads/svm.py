@@ -57,4 +57,6 @@ class LinearSVMClassifier(LinearHead):
         rows = self._rows(X, y)
         classes = len(self.classes_)
         columns = np.array([1]) if classes == 2 else np.arange(classes)
-        return Penalised(rows, classes, squared_hinge, columns, 2.0, tolerance=tolerance)
+        return Penalised(
+            rows, classes, squared_hinge, columns, 2.0, tolerance=tolerance, separate=True
+        )

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from classifiers.solvers.rows import Array
 
 MEMORY = 40
@@ -55,6 +57,7 @@ def minimise(
     tolerance: float,
     evaluations: int,
     pairs: Sequence[Pair] = (),
+    separate: bool = False,
 ) -> Solution:
     """Minimises a smooth and strictly convex function.
 
@@ -75,20 +78,20 @@ def minimise(
         evaluations: How often the objective may be evaluated.
         pairs: Steps with changes of the gradient that are known of the function beforehand, or of
             one much like it.
+        separate: Whether the function is a sum of functions of one row of the point each: the
+            curvature of each is then approximated by itself, which is nearer to the truth.
     """
     x, (value, gradient) = start, objective(start)
-    kept: deque[tuple[Array, Array, float]] = deque(
-        maxlen=min(MEMORY, max(5, PAIRS_BYTES // (2 * x.nbytes)))
-    )
-    scale, count, lowest, stalled = 1.0, 1, value, 0
+    known = _Curvature(x, precondition, separate)
+    count, lowest, stalled = 1, value, 0
     for step, change in pairs:
-        scale = _remember(kept, step, change, precondition) or scale
+        known.add(step, change)
     while True:
-        direction = -_two_loops(gradient, kept, lambda g: scale * precondition(g))  # noqa: B023
-        slope = _dot(gradient, direction)
+        direction = -known.solve(gradient)
+        slope = float((gradient * direction).sum())
         gap = -slope / 2
         close = gap <= ENOUGH * tolerance * abs(value)
-        ended = Solution(x, value, gap, count, close, [(s, y) for s, y, _ in kept])
+        ended = Solution(x, value, gap, count, close, known.pairs())
         if gap <= tolerance * abs(value) or stalled == STALLED:
             return ended
         length, accepted = 1.0, False
@@ -106,43 +109,50 @@ def minimise(
             length *= min(max(0.1, best / length), 0.5)
         if not accepted:
             return replace(ended, evaluations=count)
-        scale = _remember(kept, step, new_gradient - gradient, precondition) or scale
+        known.add(step, new_gradient - gradient)
         x, value, gradient = x + step, new, new_gradient
         stalled = stalled + 1 if value >= lowest - ROUNDING * abs(value) else 0
         lowest = min(lowest, value)
 
 
-def _remember(
-    kept: deque[tuple[Array, Array, float]],
-    step: Array,
-    change: Array,
-    precondition: Callable[[Array], Array],
-) -> float | None:
-    """Keeps a pair; gives the scale of the preconditioner by it. None where it is of no use."""
-    curvature = _dot(step, change)
-    if curvature <= 0:
-        return None
-    kept.append((step, change, curvature))
-    return curvature / _dot(change, precondition(change))
+class _Curvature:
+    """What the last steps say of the inverse Hessian: of the whole point, or of each row of it."""
 
+    def __init__(self, x: Array, precondition: Callable[[Array], Array], separate: bool) -> None:
+        self._precondition = precondition
+        self._axis = 1 if separate else None
+        length = min(MEMORY, max(5, PAIRS_BYTES // (2 * x.nbytes)))
+        self._kept: deque[tuple[Array, Array, Array]] = deque(maxlen=length)
+        self._scale: Array = np.ones(1)
 
-def _dot(one: Array, other: Array) -> float:
-    """Without BLAS, whose threads wait for each other longer than this takes."""
-    return float((one * other).sum())
+    def pairs(self) -> list[Pair]:
+        """The steps that are kept, with their changes of the gradient."""
+        return [(step, change) for step, change, _ in self._kept]
 
+    def add(self, step: Array, change: Array) -> None:
+        """Keeps a pair; what shows no curvature says nothing."""
+        curvature = self._dot(step, change)
+        curved = curvature > 0
+        if not curved.any():
+            return
+        inverse = np.where(curved, 1 / np.where(curved, curvature, 1), 0)
+        self._kept.append((step, change, inverse))
+        size = self._dot(change, self._precondition(change))
+        self._scale = np.where(curved, curvature / np.where(curved, size, 1), self._scale)
 
-def _two_loops(
-    gradient: Array,
-    pairs: deque[tuple[Array, Array, float]],
-    first: Callable[[Array], Array],
-) -> Array:
-    """The approximate inverse Hessian times the gradient."""
-    q, weights = gradient.copy(), []
-    for step, change, curvature in reversed(pairs):
-        weight = _dot(step, q) / curvature
-        weights.append(weight)
-        q -= weight * change
-    r = first(q)
-    for (step, change, curvature), weight in zip(pairs, reversed(weights), strict=True):
-        r += (weight - _dot(change, r) / curvature) * step
-    return r
+    def solve(self, gradient: Array) -> Array:
+        """The approximate inverse Hessian times the gradient."""
+        q, weights = gradient.copy(), []
+        for step, change, inverse in reversed(self._kept):
+            weight = self._dot(step, q) * inverse
+            weights.append(weight)
+            q -= weight * change
+        r: Array = self._scale * self._precondition(q)
+        for (step, change, inverse), weight in zip(self._kept, reversed(weights), strict=True):
+            r += (weight - self._dot(change, r) * inverse) * step
+        return r
+
+    def _dot(self, one: Array, other: Array) -> Array:
+        """Without BLAS, whose threads wait for each other longer than this takes."""
+        product: Array = (one * other).sum(axis=self._axis, keepdims=True)
+        return product

@@ -45,6 +45,7 @@ class Penalised:
         curvature: float,
         *,
         tolerance: float,
+        separate: bool = False,
     ) -> None:
         """Reads the rows once.
 
@@ -55,10 +56,11 @@ class Penalised:
             columns: The class code of each column of weights, int.
             curvature: A guess at the loss' second derivative by a score, in the mean over rows.
             tolerance: `TOLERANCE` or `PATH_TOLERANCE`.
+            separate: Whether a column's loss depends on no other column.
         """
         self.moments, self._gram = moments_and_gram(rows, classes)
         self._rows, self._loss, self._columns = rows, loss, columns
-        self._curvature, self._tolerance = curvature, tolerance
+        self._curvature, self._tolerance, self._separate = curvature, tolerance, separate
         self._found: dict[float, Solution] = {}
 
     def solve(self, C: float) -> tuple[Array, Array, Solution]:
@@ -80,6 +82,7 @@ class Penalised:
                 tolerance=self._tolerance,
                 evaluations=EVALUATIONS,
                 pairs=pairs,
+                separate=self._separate,
             )
         if not solution.converged:
             warnings.warn(
