@@ -71,8 +71,9 @@ def mount(
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     if image_size is None:
-        # XLA, which Keras takes on a GPU, has most of the resizes not; the file keeps this too.
-        whole.compile(jit_compile=False)
+        # XLA, which Keras takes on a GPU, lacks most of the resizes. A file keeps this, and of this
+        # optimizer nothing that a load would miss.
+        whole.compile("sgd", jit_compile=False)
     return whole
 
 

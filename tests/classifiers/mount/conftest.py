@@ -65,7 +65,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "learning_rate": 0.003,
         "schedule": "constant",
         "label_smoothing": 0.0,
-        "epochs": 2,
+        "epochs": 1,
         "batch_size": 32,
         "monitor": None,
         "patience": None,
@@ -162,7 +162,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def data(folder: Path) -> Data:
     """Images of all ten digits, their features made by the engine that a study would take."""
-    data = prepared(folder / "ten", train=240, test=60)
+    data = prepared(folder / "ten", train=160, test=40)
     for backbone in (EMBEDDED, HALF):
         data.run(backbone, engine="auto")
     return data

@@ -32,7 +32,10 @@ CHOICES = {
     "last": ([EMBEDDED], Choice()),
     "all, mean": ([EMBEDDED], Choice("all", "mean")),
     "all, rows": ([EMBEDDED], Choice("all", "rows")),
-    "projected": ([HALF], Choice("all", "mean", root=True, pca=20, whiten=True)),
+    "projected": (
+        [HALF],
+        Choice(("stage1_block2_out", "stage3_block1_out"), "mean", root=True, pca=20, whiten=True),
+    ),
     "joined": ([EMBEDDED, OTHER], Choice("last", "mirror")),
 }
 
