@@ -77,6 +77,18 @@ def test_a_file_that_fails_to_be_written_leaves_none(
     assert not list(tmp_path.iterdir())
 
 
+def test_layers_that_keras_lacks_are_not_saved(tmp_path: Path) -> None:
+    class Foreign(keras.layers.Layer):
+        def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+            return x
+
+    inputs = keras.Input((2,))
+    inner = keras.Model(inputs, Foreign()(inputs))
+    with pytest.raises(UserError, match=r"cannot read .*'s Foreign\).*`export`"):
+        save_mounted(keras.Model(inputs, inner(inputs)), tmp_path / "mounted.keras")
+    assert not list(tmp_path.iterdir())
+
+
 def batch_normalizations(model: keras.Model) -> list[keras.layers.Layer]:
     return [
         layer
