@@ -29,9 +29,9 @@ def mount(
 ) -> keras.Model:
     """Makes one model of a finished run: resize, preprocessing, backbones, views, head.
 
-    Its probabilities are those of the run on cached features, but for the rounding of what is
-    stored; of a head that gives decision values alone, those at the temperature that fits its
-    validation images best, which changes no prediction. It computes in float32, so features of the
+    Its probabilities are those of the run on cached features, rounded as they are stored; of a head
+    that gives decision values alone, those at the temperature that fits its validation images best,
+    which changes no prediction. It computes in float32, so features of the
     precision "fast" that were computed in bfloat16 are a little off from its own.
 
     The linear and dense heads can be trained further, and so can the backbones, once their layers
