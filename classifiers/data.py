@@ -58,13 +58,21 @@ class Features:
         self.path, self.classes, self.splits = first.path, first.classes, first.splits
         self.views = _views(self._files, "mean")
         prints = [file.fingerprint for file in self._files]
-        self.fingerprint = prints[0] if len(prints) == 1 else fingerprint({"joined": prints})
+        self.fingerprint = joined_fingerprint(prints)
         self.made_by = fingerprint(
             {"joined": [{**file.spec, "dataset": None} for file in self._files]}
         )
         self.seconds = {
             file.path.stem: file.record.get("seconds", {}).get("total") for file in self._files
         }
+
+    def seen(self, choice: Choice) -> tuple[list[str], list[list[str]]]:
+        """The views that `matrix` takes, and each file's layers, in its order.
+
+        Raises:
+            UserError: There is no such layer or view.
+        """
+        return _views(self._files, choice.view), _layers(self._files, choice.layers)
 
     def labels(self, split: str) -> np.ndarray:
         """The labels of a split, int64 (images,)."""
@@ -160,6 +168,13 @@ class Features:
         traceback: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+
+def joined_fingerprint(fingerprints: Sequence[str]) -> str:
+    """That of several files side by side, in this order; of one its own."""
+    if len(fingerprints) == 1:
+        return fingerprints[0]
+    return fingerprint({"joined": list(fingerprints)})
 
 
 def _read(paths: Sequence[Path], split: str, choice: Choice, block_info: Any = None) -> np.ndarray:

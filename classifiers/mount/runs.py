@@ -1,0 +1,123 @@
+"""The run to be mounted, or those that vote in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from classifiers.calibration import fit_temperature, logits, read_validation
+from classifiers.data import Features, joined_fingerprint
+from classifiers.spec import Choice
+from classifiers.store import read_json
+from features.cache import FeatureFile
+from features.errors import UserError
+
+MOUNTED = ("logistic", "svm", "ridge", "lda", "nearest_mean", "knn", "dense")
+"""The heads that are a few of Keras' own layers."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fitted head, and what it sees of which features.
+
+    Attributes:
+        directory: The run's folder.
+        fitted: Its fit.json.
+        choice: What the head sees.
+        views: "identity", "mirror" or both.
+        layers: Of each features file that it was fitted on the layers, in the order of
+            `Features.matrix`.
+        temperature: What makes probabilities of its scores; None: they are probabilities already.
+    """
+
+    directory: Path
+    fitted: Mapping[str, Any]
+    choice: Choice
+    views: Sequence[str]
+    layers: Mapping[Path, Sequence[str]]
+    temperature: float | None
+
+
+def read_runs(directory: Path, features: Sequence[Path]) -> list[Run]:
+    """Reads what is to be mounted: a run, or the runs that vote, whose folders lie beside it.
+
+    Args:
+        directory: The run's folder.
+        features: The features files; of a vote, those of all its members.
+
+    Returns:
+        The run; of a vote its members, of whose probabilities it gives the mean.
+
+    Raises:
+        UserError: The run was fitted on other features, its head is no Keras layer, it sees views
+            that depend on an image's name, or a file is missing or damaged.
+    """
+    fitted = read_json(directory / "fit.json")
+    if fitted["type"] != "vote":
+        temperature = None if fitted["probabilities"] else _temperature(directory)
+        return [_run(directory, fitted, features, temperature)]
+    members = [directory.parent / name for name in fitted["members"]]
+    return [
+        _run(member, read_json(member / "fit.json"), features, temperature)
+        for member, temperature in zip(members, fitted["temperatures"], strict=True)
+    ]
+
+
+def _run(
+    directory: Path, fitted: Mapping[str, Any], features: Sequence[Path], temperature: float | None
+) -> Run:
+    if fitted["type"] not in MOUNTED:
+        raise UserError(
+            f"{directory}: a head of type {fitted['type']} cannot be mounted, for it is no few "
+            "layers of Keras; use it through Python: classifiers.store.load_run on the features. "
+            f"Heads that can be mounted: {', '.join(MOUNTED)}"
+        )
+    choice = Choice.of(fitted)
+    files = _files_of(directory, fitted, features)
+    with Features(files) as opened:
+        views, layers = opened.seen(choice)
+    drawn = [view for view in views if view not in ("identity", "mirror")]
+    if drawn:
+        raise UserError(
+            f"{directory}: its head sees the view {drawn[0]}, which is drawn from an image's name "
+            "in the data set, and an image that comes alone has none; so the run cannot be "
+            "mounted as it is. Fit the head on features with `views: [identity, mirror]`"
+        )
+    by_file = dict(zip(files, layers, strict=True))
+    return Run(directory, fitted, choice, views, by_file, temperature)
+
+
+def _files_of(
+    directory: Path, fitted: Mapping[str, Any], features: Sequence[Path]
+) -> Sequence[Path]:
+    """Those of the features files that a head was fitted on."""
+    with ExitStack() as stack:
+        prints = {path: stack.enter_context(FeatureFile(path)).fingerprint for path in features}
+    for count in range(1, len(prints) + 1):
+        for some in combinations(prints, count):
+            if joined_fingerprint([prints[path] for path in some]) == fitted["fingerprint"]:
+                return some
+    raise UserError(
+        f"{directory}: fitted on features {fitted['fingerprint'][:8]}, which are not those of "
+        f"{', '.join(map(str, features))}; give the features files that it was fitted on, of "
+        "several backbones in the order in which the study joins them"
+    )
+
+
+def _temperature(directory: Path) -> float:
+    """The temperature at which decision values fit the validation images best."""
+    held = read_validation(directory)
+    if held is None:
+        raise UserError(
+            f"{directory}: its head gives no probabilities, and without validation.npz none can be "
+            "made of its scores; delete its fit.json and run again"
+        )
+    labels, scores = held
+    try:
+        return fit_temperature(logits(scores, probabilities=False), labels)
+    except ValueError as error:
+        raise UserError(f"{directory}: {error}") from error
