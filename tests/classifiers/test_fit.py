@@ -145,7 +145,7 @@ def test_a_head_that_does_not_converge_is_recorded_and_makes_no_noise(
     recwarn: pytest.WarningsRecorder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("classifiers.solvers.penalised.EVALUATIONS", 8)
+    monkeypatch.setattr("classifiers.solvers.penalised.EVALUATIONS", 5)
     path = write(train=np.arange(120) % 3, noise=6)
     head = HeadSpec("svm", {"C": [1e-6, 1e5]}, Choice("all", "identity"))
     fit(path, head, tmp_path)

@@ -119,8 +119,9 @@ def test_the_search_the_saved_head_and_the_evaluation_see_the_same(
         assert np.array_equal(head.predict(test), kept["predicted"])
     refitted = make_head(type, SETTINGS[type], 0, choice).fit(X, y)
     assert scores_of(refitted, test) == pytest.approx(scores_of(head, test), abs=1e-3)
+    # Along a path the minimum is met less closely.
     (scored,) = score_held(type, [SETTINGS[type]], X, y, (test, np.zeros(40)), 0, choice)
-    assert scored.scores == pytest.approx(scores_of(head, test), abs=1e-3)
+    assert scored.scores == pytest.approx(scores_of(head, test), abs=1e-2)
 
 
 def test_a_projection_of_an_earlier_fit_does_not_stay(features_path: Path, tmp_path: Path) -> None:
