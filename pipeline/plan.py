@@ -333,7 +333,7 @@ def _plan_dataset(dataset: Dataset, *, whole: bool) -> DatasetPlan:
     source: str = dataset.source  # type: ignore[attr-defined]
     spec = DatasetSpec(
         source=source,
-        content=identify(source, path, MEMO),
+        content=identify(source, path, MEMO, only_test=whole),
         test=1.0 if whole else dataset.test,
         seed=dataset.seed,
         limit=tuple(sorted(dataset.limit.items())),

@@ -87,6 +87,15 @@ def test_a_further_test_set_goes_through_every_backbone_as_a_test_split_alone() 
     assert len(made.further_metrics) == len(made.runs)
 
 
+def test_a_further_test_set_may_be_a_file_that_holds_nothing_else() -> None:
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    np.savez("shifted.npz", x_test=images, y_test=np.arange(4) % 2)
+    made = plan(STUDY + "further_tests: {shifted: {source: npz, path: shifted.npz}}")
+    assert [one.dataset.spec.source for one in made.passes] == ["digits", "npz"]
+    with pytest.raises(UserError, match="x_train"):
+        plan(STUDY.replace("source: digits", "source: npz, path: shifted.npz"))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -146,7 +155,7 @@ def test_weights_that_changed_under_the_same_name_are_other_features() -> None:
 def test_the_embedded_backbone_is_not_judged_on_what_it_was_trained_on(
     content: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.plan.identify", lambda *_: content)
+    monkeypatch.setattr("pipeline.plan.identify", lambda *_, **__: content)
     with pytest.raises(UserError, match=r"backbones\.Embedded: .* trained on cifar10"):
         plan(STUDY)
 
