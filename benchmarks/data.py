@@ -31,6 +31,7 @@ class Data:
         y: int64 (rows,).
         Z: `X` standardised.
         held: float32 (10,000, width), of the test split.
+        held_Z: `held`, standardised by the statistics of `X`.
         truth: int64 (10,000,).
     """
 
@@ -39,6 +40,7 @@ class Data:
     y: np.ndarray
     Z: np.ndarray
     held: np.ndarray
+    held_Z: np.ndarray
     truth: np.ndarray
 
     @property
@@ -64,9 +66,9 @@ def data_of(rows: int, width: int) -> Data:
         order = np.random.default_rng(0).permutation(len(X))[:rows]
         name, X, y = "real", np.ascontiguousarray(X[order, :width]), y[order]
     mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
-    Z = X - mean.astype(np.float32)
-    Z /= np.where(deviation > 0, deviation, 1).astype(np.float32)
-    return Data(name, X, y, Z, np.ascontiguousarray(held), truth)
+    mean, scale = mean.astype(np.float32), np.where(deviation > 0, deviation, 1).astype(np.float32)
+    held = np.ascontiguousarray(held)
+    return Data(name, X, y, (X - mean) / scale, held, (held - mean) / scale, truth)
 
 
 def real_features() -> Path | None:
