@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -204,6 +204,41 @@ def read_validation(directory: Path) -> tuple[np.ndarray, np.ndarray] | None:
             return kept["labels"], kept["scores"]
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise UserError(f"{path}: damaged; delete it and run again") from error
+
+
+class Validated(NamedTuple):
+    """What a run said of its validation images.
+
+    Attributes:
+        labels: int64 (images,).
+        logits: float64 (images, classes).
+        temperature: That at which they fit the labels best.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    temperature: float
+
+
+def read_validated(directory: Path, *, probabilities: bool) -> Validated | None:
+    """Reads what `write_validation` kept and fits a temperature to it; None where a run has none.
+
+    Args:
+        directory: The run's folder.
+        probabilities: Whether its scores are probabilities.
+
+    Raises:
+        UserError: The file is damaged, or none of its images tells anything.
+    """
+    held = read_validation(directory)
+    if held is None:
+        return None
+    labels, scores = held
+    wide = logits(scores, probabilities=probabilities)
+    try:
+        return Validated(labels, wide, fit_temperature(wide, labels))
+    except ValueError as error:
+        raise UserError(f"{directory}: {error}") from error
 
 
 def validation_ids(directory: Path) -> list[str]:

@@ -102,36 +102,36 @@ class Features:
         Raises:
             UserError: There is no such layer, view or split, or a value is not finite.
         """
-        views = _views(self._files, choice.view)
-        rows = len(self._files[0].labels(split))
-        part = (start, rows if stop is None else min(stop, rows))
-        if choice.view != "rows":
-            values = self._joined(split, choice, views, part)
-            return _rooted(values) if choice.root else values
-        each = [self._joined(split, choice, [view], part) for view in views]
-        stacked = np.stack(each, axis=1)
-        return _rooted(stacked) if choice.root else stacked
+        views, layers = self.seen(choice)
+        images = self._files[0].images(split)
+        part = (start, images if stop is None else min(stop, images))
+        if choice.view == "rows":
+            each = [self._joined(split, layers, [view], part) for view in views]
+            values = np.stack(each, axis=1)
+        else:
+            values = self._joined(split, layers, views, part)
+        return _rooted(values) if choice.root else values
 
     def _joined(
-        self, split: str, choice: Choice, views: list[str], part: tuple[int, int]
+        self, split: str, layers: list[list[str]], views: list[str], part: tuple[int, int]
     ) -> np.ndarray:
         columns = [
             _layer(file, split, layer, views, part)
-            for file, layers in zip(self._files, _layers(self._files, choice.layers), strict=True)
-            for layer in layers
+            for file, own in zip(self._files, layers, strict=True)
+            for layer in own
         ]
         return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
 
     def shape(self, split: str, choice: Choice) -> tuple[int, ...]:
         """The shape of `matrix`, without reading it."""
-        views = _views(self._files, choice.view)
+        views, layers = self.seen(choice)
+        images = self._files[0].images(split)
         dimensions = sum(
             int(np.prod(file.shape(f"{split}/{views[0]}/{layer}")[1:]))
-            for file, layers in zip(self._files, _layers(self._files, choice.layers), strict=True)
-            for layer in layers
+            for file, own in zip(self._files, layers, strict=True)
+            for layer in own
         )
-        rows = len(self._files[0].labels(split))
-        return (rows, len(views), dimensions) if choice.view == "rows" else (rows, dimensions)
+        return (images, len(views), dimensions) if choice.view == "rows" else (images, dimensions)
 
     def blocks(self, split: str, choice: Choice) -> Iterator[np.ndarray]:
         """The same, some images at a time."""
@@ -216,7 +216,7 @@ def _stored(
     file: FeatureFile, split: str, view: str, layer: str, part: tuple[int, int]
 ) -> np.ndarray:
     """Some images of what is stored; those of a whole split stay checked and mapped."""
-    if part == (0, len(file.labels(split))):
+    if part == (0, file.images(split)):
         return file.array(split, view, layer)
     return file.checked_rows(f"{split}/{view}/{layer}", *part)
 
@@ -250,6 +250,11 @@ def _layers(files: Sequence[FeatureFile], layers: str | tuple[str, ...]) -> list
 
 def _views(files: Sequence[FeatureFile], view: str) -> list[str]:
     stored = [name for name in files[0].views if all(name in file.views for file in files)]
+    if not stored:
+        raise UserError(
+            f"{' and '.join(str(file.path) for file in files)} have no view in common, by which "
+            "they could be joined; give the backbones one"
+        )
     if view in ("mean", "rows"):
         return stored
     if view not in stored:

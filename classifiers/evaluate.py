@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.calibration import fit_temperature, logits, read_validation, tempered
+from classifiers.calibration import logits, read_validated, tempered
 from classifiers.data import Features
 from classifiers.heads import class_scores
 from classifiers.metrics import measure, measure_probabilities
@@ -177,18 +177,12 @@ def _calibration(
     directory: Path, labels: np.ndarray, scores: np.ndarray, probabilities: bool
 ) -> dict[str, Any] | None:
     """What a temperature fitted on validation makes of the scores; None without that file."""
-    held = read_validation(directory)
+    held = read_validated(directory, probabilities=probabilities)
     if held is None:
         return None
-    known, before = held
-    try:
-        temperature = fit_temperature(logits(before, probabilities=probabilities), known)
-    except ValueError as error:
-        raise UserError(f"{directory}: {error}") from error
+    wide = logits(scores, probabilities=probabilities)
     return {
-        "temperature": temperature,
-        "validation_images": len(known),
-        **measure_probabilities(
-            labels, tempered(logits(scores, probabilities=probabilities), temperature)
-        ),
+        "temperature": held.temperature,
+        "validation_images": len(held.labels),
+        **measure_probabilities(labels, tempered(wide, held.temperature)),
     }

@@ -70,9 +70,8 @@ def fit_head(
         lazy = _too_large(opened, head, memory)
         draw = None if folds else validation
         pool = read_pool(opened, head.choice, validation=draw, seed=seed, lazy=lazy)
-        fingerprint, made_by, classes = opened.fingerprint, opened.made_by, opened.classes
-    known = np.unique(pool.labels[: pool.training])
-    if len(known) < 2:
+        fingerprint, made_by = opened.fingerprint, opened.made_by
+    if len(np.unique(pool.labels[: pool.training])) < 2:
         raise UserError(
             f"{opened.path}: the training images are all of one class; at least two are needed"
         )
@@ -87,17 +86,14 @@ def fit_head(
     if head.search:
         found = _drawn(pool, head, tried, directory / "search", seed)
     elif folds:
-        found = _crossed(pool, head, tried, seed, folds, len(classes))
+        found = _crossed(pool, head, tried, seed, folds)
     else:
         found = _every(pool, head, tried, seed)
     search_seconds = time.perf_counter() - start
     write_selection(directory / "selection.csv", found.tried)
     first = 0 if folds else pool.training
     held, best = pool.labels[first:], found.best
-    scores = found.scored.scores
-    if scores.shape[1] != len(classes):
-        scores = spread(scores, known, len(classes), found.scored.probabilities)
-    write_validation(directory, pool.ids[first:], held, scores)
+    write_validation(directory, pool.ids[first:], held, found.scored.scores)
 
     start = time.perf_counter()
     with _attempt(head.type, best.settings) as said:
@@ -121,7 +117,7 @@ def fit_head(
             "refit": found.scored.refit,
             **asdict(head.choice),
             "dimensions": pool.values.shape[-1],
-            "classes": classes,
+            "classes": pool.classes,
             "seed": seed,
             "training": {"images": pool.training},
             "validation": {
@@ -170,7 +166,7 @@ class Chosen:
     Attributes:
         tried: Every candidate, in order.
         best: The one that was chosen.
-        scored: What it said of the validation rows.
+        scored: What it said of the validation rows, of every class.
     """
 
     tried: list[Candidate]
@@ -181,11 +177,10 @@ class Chosen:
 def _every(pool: Pool, head: HeadSpec, tried: Sequence[Mapping[str, Any]], seed: int) -> Chosen:
     """Fits every candidate on the training rows and scores the validation rows by it."""
     rows, held = slice(pool.training), slice(pool.training, None)
-    known = np.unique(pool.labels[rows])
     results: list[Candidate] = []
     best: tuple[Candidate, Scored] | None = None
     for candidate, scored in _scored(pool, head, tried, seed, rows, held):
-        right = known[scored.scores.argmax(axis=1)] == pool.labels[held]
+        right = scored.scores.argmax(axis=1) == pool.labels[held]
         results.append(replace(candidate, accuracy=float(right.mean())))
         # The first of equal ones stays.
         if best is None or results[-1].accuracy > best[0].accuracy:
@@ -204,7 +199,6 @@ def _crossed(
     tried: Sequence[Mapping[str, Any]],
     seed: int,
     folds: int,
-    classes: int,
 ) -> Chosen:
     """Has every row be a validation row once; the scores are those of all rows, of all classes.
 
@@ -219,11 +213,9 @@ def _crossed(
         found: list[list[Candidate]] = [[] for _ in tried]
         for number in range(folds):
             rows, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            known = np.unique(pool.labels[rows])
             along = _scored(pool, head, tried, seed, rows, held)
             for place, (candidate, scored) in enumerate(along):
-                said = known[scored.scores.argmax(axis=1)]
-                right[place] += (said == pool.labels[held]).sum()
+                right[place] += (scored.scores.argmax(axis=1) == pool.labels[held]).sum()
                 found[place].append(candidate)
         results = [
             _together(one, float(hits / len(fold))) for one, hits in zip(found, right, strict=True)
@@ -231,13 +223,12 @@ def _crossed(
         for one in results:
             LOG.info(f"{told(one.settings)}: {one.accuracy:.4f} in {folds} folds")
         settings = max(results, key=lambda one: one.accuracy).settings
-    scores = np.empty((len(fold), classes), np.float32)
+    scores = np.empty((len(fold), len(pool.classes)), np.float32)
     each, untils, probabilities = [], [], True
     for number in range(folds):
         rows, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        known = np.unique(pool.labels[rows])
         ((candidate, scored),) = _scored(pool, head, [settings], seed, rows, held)
-        scores[held] = spread(scored.scores, known, classes, scored.probabilities)
+        scores[held] = scored.scores
         each.append(candidate)
         untils += [scored.refit["until"]] if scored.refit else []
         probabilities = scored.probabilities
@@ -269,7 +260,11 @@ def _scored(
     rows: slice | np.ndarray,
     held: slice | np.ndarray,
 ) -> Iterator[tuple[Candidate, Scored]]:
-    """Each candidate, fitted on some rows, on others; its accuracy is for the caller to judge."""
+    """Each candidate, fitted on some rows, on others, with a score for every class.
+
+    Its accuracy is for the caller to judge.
+    """
+    known = np.unique(pool.labels[rows])
     found = score_held(
         head.type,
         tried,
@@ -287,7 +282,9 @@ def _scored(
             seconds = time.perf_counter() - start
             status = scored.status or ("not converged" if _unconverged(said) else "finished")
             until = scored.refit.get("until")
-            yield Candidate(dict(settings), float("nan"), seconds, status, said, until), scored
+            every = spread(scored.scores, known, len(pool.classes), scored.probabilities)
+            candidate = Candidate(dict(settings), float("nan"), seconds, status, said, until)
+            yield candidate, replace(scored, scores=every)
             advance(1)
 
 

@@ -22,12 +22,14 @@ class Pool:
             array.
         labels: int64 (images,).
         ids: The images' names.
+        classes: The names of the classes, also of those that no label is of.
         training: How many of them are to train on.
     """
 
     values: Any
     labels: np.ndarray
     ids: list[str]
+    classes: list[str]
     training: int
 
 
@@ -56,7 +58,7 @@ def read_pool(
         labels = np.concatenate([labels, features.labels("validation")])
         ids = ids + features.ids("validation")
     elif validation is None:
-        return Pool(values, labels, ids, len(labels))
+        return Pool(values, labels, ids, features.classes, len(labels))
     else:
         first, second = stratified(labels, validation, seed, features.classes)
         training = len(first)
@@ -65,7 +67,7 @@ def read_pool(
         labels, ids = labels[order], [ids[row] for row in order]
     if training == len(labels):
         raise UserError(f"{features.path}: the validation split holds no image")
-    return Pool(values, labels, ids, training)
+    return Pool(values, labels, ids, features.classes, training)
 
 
 def _joined(parts: list[Any]) -> Any:

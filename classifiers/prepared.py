@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
+from classifiers.heads import scores_of
 from classifiers.projection import Projection, principal_components
 from classifiers.spec import Choice
 
@@ -100,12 +101,7 @@ class PreparedHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if X.ndim == 2:
             labels: np.ndarray = self.head.predict(self._rows(X))
             return labels
-        if hasattr(self, "predict_proba"):
-            best = self.predict_proba(X).argmax(axis=1)
-        else:
-            decision = self.decision_function(X)
-            best = decision.argmax(axis=1) if decision.ndim == 2 else (decision > 0).astype(int)
-        labels = self.classes_[best]
+        labels = self.classes_[scores_of(self, X).argmax(axis=1)]
         return labels
 
     def _rows(self, X: Any) -> Any:

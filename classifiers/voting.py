@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from classifiers.calibration import (
-    fit_temperature,
+    Validated,
     logits,
-    read_validation,
+    read_validated,
     tempered,
     validation_ids,
     write_validation,
@@ -53,24 +53,24 @@ def fit_vote(members: Sequence[Path], directory: Path, *, seed: int) -> None:
         UserError: The members were not judged on the same validation images.
     """
     fits = [read_json(member / "fit.json") for member in members]
-    scores, temperatures = [], []
+    said: list[Validated] = []
     for member, fitted in zip(members, fits, strict=True):
-        held = read_validation(member)
+        held = read_validated(member, probabilities=fitted["probabilities"])
         if held is None:
             raise UserError(f"{member} has no validation.npz; delete its fit.json and run again")
-        if validation_ids(member) != validation_ids(members[0]):
+        said.append(held)
+    ids = validation_ids(members[0])
+    for member in members[1:]:
+        if validation_ids(member) != ids:
             raise UserError(
                 f"{member} and {members[0]} were judged on different validation images: they "
                 "cannot vote together"
             )
-        labels, said = held
-        wide = logits(said, probabilities=fitted["probabilities"])
-        temperatures.append(fit_temperature(wide, labels))
-        scores.append(tempered(wide, temperatures[-1]))
-    vote = _mean(scores)
+    labels = said[0].labels
+    vote = _mean([tempered(held.logits, held.temperature) for held in said])
     accuracy = float((vote.argmax(axis=1) == labels).mean())
     settings = {"heads": [member.name.rpartition(".")[0] for member in members]}
-    write_validation(directory, validation_ids(members[0]), labels, vote)
+    write_validation(directory, ids, labels, vote)
     write_selection(
         directory / "selection.csv", [Candidate(settings, accuracy, 0.0, "finished", [])]
     )
@@ -84,7 +84,7 @@ def fit_vote(members: Sequence[Path], directory: Path, *, seed: int) -> None:
             "type": "vote",
             "settings": settings,
             "members": [member.name for member in members],
-            "temperatures": temperatures,
+            "temperatures": [held.temperature for held in said],
             "probabilities": True,
             "status": "finished",
             **PLACEHOLDERS,

@@ -117,6 +117,11 @@ class RunPlan:
     study: str
 
     @property
+    def head_name(self) -> str:
+        """The head's name in the study."""
+        return self.name.rsplit(".", 2)[1]
+
+    @property
     def folder(self) -> Path:
         """Where its results are."""
         return RESULTS / self.study / "runs" / self.name
@@ -250,15 +255,14 @@ def plan_study(
         raise UserError(f"{file}: {error}") from error
     runs = _runs(study, file.stem, features, further)
     first = [run for run in runs if run.seed == study.seeds[0]]
-    names = {run.name: run.name.rsplit(".", 2)[1] for run in first}
     memory = memory or study.memory
     return StudyPlan(
         name=file.stem,
         file=file,
         runs=tuple(runs),
-        curves=tuple(run for run in first if names[run.name] in study.learning_curves),
+        curves=tuple(run for run in first if run.head_name in study.learning_curves),
         # The first backbone's, where there are several.
-        suspects=next((run for run in first if names[run.name] == study.suspects), None),
+        suspects=next((run for run in first if run.head_name == study.suspects), None),
         memory=memory * 1e9 if memory else None,
         scheduler=scheduler or study.scheduler,
     )
@@ -318,7 +322,7 @@ def _runs(study: Study, name: str, features: Passes, further: dict[str, Passes])
                 # In the order of the study.
                 add(key, group, seed, [run for run in runs.values() if run.name in voting])
     order = {key: place for place, key in enumerate(study.heads)}
-    return sorted(runs.values(), key=lambda run: order[run.name.rsplit(".", 2)[1]])
+    return sorted(runs.values(), key=lambda run: order[run.head_name])
 
 
 def _groups(study: Study, join: list[str] | None) -> list[list[str]]:

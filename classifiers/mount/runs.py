@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from classifiers.calibration import fit_temperature, logits, read_validation
+from classifiers.calibration import read_validated
 from classifiers.data import Features, joined_fingerprint
 from classifiers.spec import Choice
 from classifiers.store import read_json
@@ -110,14 +110,10 @@ def _files_of(
 
 def _temperature(directory: Path) -> float:
     """The temperature at which decision values fit the validation images best."""
-    held = read_validation(directory)
+    held = read_validated(directory, probabilities=False)
     if held is None:
         raise UserError(
             f"{directory}: its head gives no probabilities, and without validation.npz none can be "
             "made of its scores; delete its fit.json and run again"
         )
-    labels, scores = held
-    try:
-        return fit_temperature(logits(scores, probabilities=False), labels)
-    except ValueError as error:
-        raise UserError(f"{directory}: {error}") from error
+    return held.temperature

@@ -133,6 +133,11 @@ class FeatureFile:
         # A part of no image is none of the sources, but its name says of how many it is one.
         return int(files.pop().rpartition("-of-")[2].removesuffix(".h5")) if files else 1
 
+    def images(self, split: str) -> int:
+        """How many images a split has; its labels stay unread."""
+        self._check_split(split)
+        return self.shape(f"{split}/labels")[0]
+
     def labels(self, split: str) -> Array:
         """The labels of a split, int64 (images,)."""
         return self._read(split, "labels")

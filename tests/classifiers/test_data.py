@@ -94,6 +94,22 @@ def test_features_of_different_images_are_not_joined(write: WriteFeatures) -> No
         Features([write(train=labels), write(train=labels, source="other", noise=1.0)])
 
 
+def test_features_without_a_view_in_common_are_not_joined(
+    write: WriteFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.arange(30) % 3
+    one, other = write(train=labels), write(train=labels, noise=1.0)
+    read = FeatureFile._read_attributes
+
+    def with_its_own_view(file: FeatureFile) -> None:
+        read(file)
+        file.views = ["identity"] if file.path == one else ["mirror"]
+
+    monkeypatch.setattr(FeatureFile, "_read_attributes", with_its_own_view)
+    with pytest.raises(UserError, match="have no view in common"):
+        Features([one, other])
+
+
 @pytest.mark.parametrize(
     ("layers", "view", "named"),
     [
