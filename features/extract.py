@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from features.backbones.spec import BackboneSpec
 from features.cache.join import remove_leftovers
-from features.cache.layout import BLOCK, Array, Contents, blocks
+from features.cache.layout import BLOCK, Contents, blocks
 from features.cache.reader import FeatureFile
 from features.cache.reuse import reuse
 from features.cache.writer import unfinished
@@ -21,16 +21,12 @@ from features.datasets import Images, open_images
 from features.engines import choose, prepare
 from features.engines.graph import Graph
 from features.files import alone
+from features.load import READ_BYTES, loader
 from features.log import PassLog
-from features.resize import resize
 from features.spec import specs_of
-from features.stream import Load, compute, missing_blocks
-from features.views import see
+from features.stream import compute, missing_blocks
 
 LOG = logging.getLogger("headstart")
-
-READ_BYTES = 32 * 2**20
-"""What the images that a thread reads at once may take in memory, about."""
 
 ROWS = 256
 
@@ -88,7 +84,7 @@ def extract(
             graph = Graph(backbone, weights, size, spec["extractor"])
             prepared = prepare(engine, graph, graphs, threads)
             contents = _contents(spec, backbone, images, prepared.layers, prepared.facts, part)
-            load = _loader(images, backbone, in_graph=size is not None)
+            load = loader(images, backbone, in_graph=size is not None)
             with unfinished(output, contents) as writer:
                 if writer.found:
                     LOG.info(f"going on with {output.name}.part")
@@ -161,32 +157,3 @@ def _rows_at_once(backbone: BackboneSpec, size: tuple[int, int] | None) -> int:
     height, width = size or backbone.size
     image = height * width * 3 * (1 if size else 4)
     return min(ROWS, READ_BYTES // (image * len(backbone.views)))
-
-
-def _loader(images: Images, backbone: BackboneSpec, in_graph: bool) -> Load:
-    """What reads images once for all views, resized where the graph does not do it."""
-    few = max(1, READ_BYTES // (3 * images.largest()))
-
-    def own_size(views: Sequence[str], split: str, start: int, stop: int) -> list[Any]:
-        read, ids = images.read(split, start, stop), images.ids(split)[start:stop]
-        return [see(view, read, ids) for view in views]
-
-    def resized(views: Sequence[str], split: str, start: int, stop: int) -> list[Array]:
-        # One by one, each as the graph would have done it, and few at their own size at a time.
-        small: list[list[Array]] = [[] for _ in views]
-        for first in range(start, stop, few):
-            seen = own_size(views, split, first, min(first + few, stop))
-            for kept, shown in zip(small, seen, strict=True):
-                kept += [
-                    resize(
-                        image,
-                        backbone.size,
-                        backbone.interpolation,
-                        backbone.resize,
-                        backbone.antialias,
-                    )
-                    for image in shown
-                ]
-        return [np.stack(kept) for kept in small]
-
-    return own_size if in_graph else resized

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from features.cache.layout import BLOCK, Array, Contents, blocks
 from features.cache.writer import FeatureWriter
 from features.engines import Engine
 from features.errors import UserError
+from features.load import Load
 from features.log import PassLog
 from features.progress import progress
 
@@ -26,10 +27,6 @@ INFINITE16 = np.uint16(0x7C00)
 READERS = 8
 ROWS_PER_WRITE = 256
 SECONDS_BETWEEN_WRITES = 1.0
-
-Load = Callable[[Sequence[str], str, int, int], list[Array]]
-"""Views, split, start and stop to the images by view, (images, height, width, 3): uint8, or resized
-float32."""
 
 Missing = dict[str, dict[str, Array]]
 """By split and view, which blocks to compute, bool (blocks,)."""

@@ -21,21 +21,22 @@ Scores = Callable[[Tensor], Tensor]
 probabilities, or the decision values of a head that gives none."""
 
 
-def scores_in_graph(head: BaseEstimator, name: str) -> Scores:
+def scores_in_graph(head: BaseEstimator, name: str, *, softmax: bool = True) -> Scores:
     """A head's scores as layers, which are the same for whatever they are called on.
 
     Args:
         head: A fitted head of a type in `classifiers.mount.runs.MOUNTED`.
         name: What the names of the layers begin with.
+        softmax: Whether a head that gives probabilities by a softmax ends in it, or before it.
     """
     if isinstance(head, LinearHead):
-        return _linear(head, name)
+        return _linear(head, name, softmax)
     if isinstance(head, KnnClassifier):
         return _neighbours(head, name)
-    return _network(head.model_, name)
+    return _network(head.model_, name, softmax)
 
 
-def _linear(head: LinearHead, name: str) -> Scores:
+def _linear(head: LinearHead, name: str, softmax: bool) -> Scores:
     import keras
 
     probabilities = hasattr(head, "predict_proba")
@@ -50,7 +51,7 @@ def _linear(head: LinearHead, name: str) -> Scores:
         intercept = intercept + weights @ head.shift_
         steps.append(standardisation(head.shift_, name=f"{name}shift"))
     steps.append(dense(weights.T, intercept, name=f"{name}scores", trainable=True))
-    if probabilities:
+    if probabilities and softmax:
         steps.append(keras.layers.Softmax(name=f"{name}softmax"))
     return _chain(steps)
 
@@ -75,10 +76,11 @@ def _neighbours(head: KnnClassifier, name: str) -> Scores:
     return _chain([standardisation(scaler.mean_, scaler.scale_, name=f"{name}standardise"), votes])
 
 
-def _network(network: keras.Model, name: str) -> Scores:
+def _network(network: keras.Model, name: str, softmax: bool) -> Scores:
     import keras
 
-    whole: Scores = keras.Model(network.inputs, network.outputs, name=f"{name}network")
+    outputs = network.outputs if softmax else network.get_layer("logits").output
+    whole: Scores = keras.Model(network.inputs, outputs, name=f"{name}network")
     return lambda features: keras.tree.flatten(whole(features))[0]
 
 

@@ -72,12 +72,12 @@ def _trunk(path: Path, layers: Sequence[str], weights: Path | None, name: str) -
     outputs = dict(zip(built.layers, built.model.outputs, strict=True))
     kept = [outputs[layer] for layer in layers]
     if backbone.dtype == "float16":
-        kept = [_rounded(tensor) for tensor in kept]
+        kept = [rounded(tensor) for tensor in kept]
     model = keras.Model(built.model.inputs, kept, name=name)
     return Trunk(backbone, model, layers)
 
 
-def _rounded(x: keras.KerasTensor) -> keras.KerasTensor:
+def rounded(x: keras.KerasTensor) -> keras.KerasTensor:
     """As float16 keeps it, for a head may be of whitened features, where that is seen.
 
     A sum, so that what trains the backbone is not rounded as well.

@@ -49,7 +49,7 @@ def stages(backbone: keras.Model) -> list[str]:
     """
     if len(backbone.outputs) > 1:
         return [output._keras_history.operation.name for output in backbone.outputs]
-    chain = _with_skipped(backbone, [o for o in _articulations(backbone) if _is_feature(o)])
+    chain = _with_skipped(backbone, [o for o in articulations(backbone) if _is_feature(o)])
     last = chain[-1][0]
     # What comes before the first convolution is preprocessing.
     while len(chain) > 1 and chain[0][2] == 3:
@@ -98,7 +98,7 @@ def _with_skipped(model: keras.Model, through: Sequence[Any]) -> list[Link]:
     return chain
 
 
-def _articulations(model: keras.Model) -> list[Any]:
+def articulations(model: keras.Model) -> list[Any]:
     """The operations, by depth, through which every path from input to output runs."""
     operations = list(model.operations)
     position = {id(operation): i for i, operation in enumerate(operations)}
