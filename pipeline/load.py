@@ -10,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from features.errors import UserError
-from pipeline.study import Study, one_of
+from pipeline.section import one_of
+from pipeline.study import Study
 
 
 class _Loader(yaml.SafeLoader):

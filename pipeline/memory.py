@@ -33,6 +33,15 @@ def limit(type: str, said: float, scheduler: str) -> float | None:
     return SHARE * _physical() if type in STREAMED else None
 
 
+def images_limit(said: float) -> float:
+    """The bytes that images may take in memory while a backbone is trained on them.
+
+    Args:
+        said: What the study says, or 0.
+    """
+    return said or SHARE * _physical()
+
+
 def _physical() -> float:
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 

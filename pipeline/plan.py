@@ -20,6 +20,7 @@ from features.spec import feature_spec
 from pipeline.links import CACHE, link_of
 from pipeline.load import load_study
 from pipeline.study import Backbone, Dataset, Study, Vote
+from pipeline.tuning import FineTune
 
 STUDIES = Path("studies")
 MEMO = CACHE / "contents.json"
@@ -28,7 +29,7 @@ RESULTS = Path("results")
 
 STAGES = (
     *("all", "dataset", "part", "features", "head", "evaluate", "budget", "evaluate_budget"),
-    *("evaluate_further", "leaderboard", "duplicates", "suspects", "report"),
+    *("evaluate_further", "leaderboard", "duplicates", "suspects", "promise", "report"),
 )
 """The workflow's own rules, whose names no study may take."""
 
@@ -91,8 +92,21 @@ class FeaturesPlan:
 
 
 @dataclass(frozen=True)
+class TunePlan:
+    """A backbone that is trained further.
+
+    Attributes:
+        backbone: The backbone, its data set, and where its features are or would be.
+        start: The run whose head it starts from, if it starts from one.
+    """
+
+    backbone: FeaturesPlan
+    start: RunPlan | None
+
+
+@dataclass(frozen=True)
 class RunPlan:
-    """One head on one feature set with one seed, or a vote of such.
+    """One head on one feature set with one seed, a vote of such, or a backbone trained further.
 
     Attributes:
         name: backbone.head.seed, backbones that are joined with a + between them.
@@ -104,6 +118,7 @@ class RunPlan:
         members: The runs that vote.
         further: The features of each further test set, by the set's name.
         study: The study's name.
+        tune: Of a backbone that is trained further, what that is.
     """
 
     name: str
@@ -115,6 +130,7 @@ class RunPlan:
     members: tuple[RunPlan, ...]
     further: dict[str, tuple[FeaturesPlan, ...]]
     study: str
+    tune: TunePlan | None = None
 
     @property
     def head_name(self) -> str:
@@ -132,8 +148,33 @@ class RunPlan:
         return [plan.link for plan in self.features]
 
     def further_links(self, further: str) -> list[Path]:
-        """The same of a further test set."""
-        return [plan.link for plan in self.further[further]]
+        """The features of a further test set."""
+        return [] if self.tune else [plan.link for plan in self.further[further]]
+
+    def images(self, further: str | None = None) -> list[Path]:
+        """What stands for the data set, or a further test set, where images are seen."""
+        dataset = self._dataset(further)
+        return [dataset.link] if dataset else []
+
+    def source(self, further: str | None = None) -> str:
+        """Where these images are, if they are the user's."""
+        dataset = self._dataset(further)
+        return str(dataset.source_path or "") if dataset else ""
+
+    def _dataset(self, further: str | None) -> DatasetPlan | None:
+        if self.tune is None:
+            return None
+        return self.further[further][0].dataset if further else self.tune.backbone.dataset
+
+    def tune_resource(self, name: str) -> str:
+        """Of a backbone that is trained further a field of its `FeaturesPlan`, or nothing."""
+        return str(getattr(self.tune.backbone, name) or "") if self.tune else ""
+
+    @property
+    def start_files(self) -> list[Path]:
+        """What the run left whose head it starts from."""
+        start = self.tune and self.tune.start
+        return [start.folder / "fit.json"] if start else []
 
     def of_members(self, *files: str) -> list[Path]:
         """Files of the runs that vote."""
@@ -151,6 +192,7 @@ class StudyPlan:
         curves: The runs whose learning curves are asked for, each head with the first seed.
         suspects: The run whose head looks for wrong labels, if one is to.
         memory: Bytes that the features of a head may take in memory, where the study says it.
+        disk: Bytes that the boundary of a fine-tuning may take in the cache, likewise.
         scheduler: The address of a dask.distributed scheduler, likewise.
     """
 
@@ -160,6 +202,7 @@ class StudyPlan:
     curves: tuple[RunPlan, ...]
     suspects: RunPlan | None
     memory: float | None
+    disk: float | None
     scheduler: str | None
 
     @property
@@ -170,7 +213,13 @@ class StudyPlan:
     @property
     def passes(self) -> list[FeaturesPlan]:
         """All features files, those of further test sets too."""
-        further = [plan for run in self.runs for plans in run.further.values() for plan in plans]
+        further = [
+            plan
+            for run in self.runs
+            for plans in run.further.values()
+            for plan in plans
+            if not run.tune
+        ]
         return list({plan.file: plan for plan in [*self.features, *further]}.values())
 
     @property
@@ -192,6 +241,12 @@ class StudyPlan:
     def suspects_file(self) -> list[Path]:
         """The list of labels in doubt, if one is asked for."""
         return [RESULTS / self.name / "suspects.csv"] if self.suspects else []
+
+    @property
+    def promise_file(self) -> list[Path]:
+        """What is said of backbones before one is trained further."""
+        tuned = any(run.tune for run in self.runs)
+        return [RESULTS / self.name / "promise.json"] if tuned else []
 
     @property
     def report(self) -> Path:
@@ -229,6 +284,7 @@ def plan_study(
     engine: str | None = None,
     parts: int | None = None,
     memory: float | None = None,
+    disk: float | None = None,
     scheduler: str | None = None,
 ) -> StudyPlan:
     """Reads a study and lays out its files.
@@ -238,6 +294,7 @@ def plan_study(
         engine: What runs the passes, where it is not the study that decides.
         parts: Into how many parts a pass is split, likewise.
         memory: Gigabytes that the features of a head may take in memory, likewise.
+        disk: Gigabytes that the boundary of a fine-tuning may take in the cache, likewise.
         scheduler: The address of a dask.distributed scheduler, likewise.
 
     Raises:
@@ -255,7 +312,7 @@ def plan_study(
         raise UserError(f"{file}: {error}") from error
     runs = _runs(study, file.stem, features, further)
     first = [run for run in runs if run.seed == study.seeds[0]]
-    memory = memory or study.memory
+    memory, disk = memory or study.memory, disk or study.disk
     return StudyPlan(
         name=file.stem,
         file=file,
@@ -264,6 +321,7 @@ def plan_study(
         # The first backbone's, where there are several.
         suspects=next((run for run in first if run.head_name == study.suspects), None),
         memory=memory * 1e9 if memory else None,
+        disk=disk * 1e9 if disk else None,
         scheduler=scheduler or study.scheduler,
     )
 
@@ -322,7 +380,65 @@ def _runs(study: Study, name: str, features: Passes, further: dict[str, Passes])
                 # In the order of the study.
                 add(key, group, seed, [run for run in runs.values() if run.name in voting])
     order = {key: place for place, key in enumerate(study.heads)}
-    return sorted(runs.values(), key=lambda run: order[run.head_name])
+    heads = sorted(runs.values(), key=lambda run: order[run.head_name])
+    return heads + _tunings(study, name, features, further, runs)
+
+
+def _tunings(
+    study: Study,
+    name: str,
+    features: Passes,
+    further: dict[str, Passes],
+    runs: dict[str, RunPlan],
+) -> list[RunPlan]:
+    """Every backbone that is trained further, with each seed."""
+    found = []
+    for key, tuning in study.fine_tune.items():
+        label = tuning.backbone or "network"
+        for seed in study.seeds:
+            start = runs[f"{label}.{tuning.head}.{seed}"] if tuning.head else None
+            some = next(iter(features.values()))
+            plan = features[label] if tuning.backbone else _network(tuning, some)
+            head = {"type": "fine_tune", "settings": tuning.settings, "spec": plan.spec}
+            if tuning.network:
+                head["network"] = tuning.network.layers
+            found.append(
+                RunPlan(
+                    name=f"{label}.{key}.{seed}",
+                    features=start.features if start else (),
+                    head=head,
+                    validation=study.dataset.validation,
+                    folds=None,
+                    seed=seed,
+                    members=(),
+                    further={
+                        test: (plans[label] if tuning.backbone else next(iter(plans.values())),)
+                        for test, plans in further.items()
+                    },
+                    study=name,
+                    tune=TunePlan(plan, start),
+                )
+            )
+    return found
+
+
+def _network(tuning: FineTune, some: FeaturesPlan) -> FeaturesPlan:
+    """A network to be trained from nothing, in the place of a backbone; no pass is made of it."""
+    assert tuning.network is not None
+    network = tuning.network
+    spec = BackboneSpec(
+        architecture="network",
+        alpha=1.0,
+        size=network.height_width,
+        resize=network.resize,
+        interpolation=network.interpolation,
+        preprocessing=network.preprocessing,
+        weights="random",
+        views=("identity",),
+    )
+    whole = feature_spec(some.dataset.spec, spec)
+    file = some.file.with_name(f"network-{fingerprint(whole)[:8]}.h5")
+    return FeaturesPlan(whole, some.dataset, None, None, some.engine, 1, file)
 
 
 def _groups(study: Study, join: list[str] | None) -> list[list[str]]:

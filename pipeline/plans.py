@@ -19,7 +19,7 @@ from pipeline.plan import (
     study_files,
 )
 
-ALLOWED = ("engine", "parts", "memory", "scheduler")
+ALLOWED = ("engine", "parts", "memory", "disk", "scheduler")
 """What `--config` may say."""
 
 Key = TypeVar("Key")
@@ -102,8 +102,8 @@ def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
             raise UserError(f"--config engine={value}: allowed: auto, {', '.join(ENGINES)}")
         if key == "parts" and (not isinstance(value, int) or value < 1):
             raise UserError(f"--config parts={value}: wants a whole number from 1 on")
-        if key == "memory" and not (isinstance(value, int | float) and value > 0):
-            raise UserError(f"--config memory={value}: wants gigabytes, a number above 0")
+        if key in ("memory", "disk") and not (isinstance(value, int | float) and value > 0):
+            raise UserError(f"--config {key}={value}: wants gigabytes, a number above 0")
         if key == "scheduler" and "://" not in str(value):
             raise UserError(f"--config scheduler={value}: wants an address as tcp://host:8786")
     return dict(config)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from classifiers.heads import DEFAULTS
 from classifiers.heads.where import check_module
@@ -28,53 +24,22 @@ from features.backbones.preset import is_preset, read_preset
 from features.backbones.registry import ARCHITECTURES
 from features.errors import UserError
 from features.views import VIEW_PATTERN, is_view
+from pipeline.section import (
+    Count,
+    Portion,
+    Positive,
+    Section,
+    Share,
+    distinct,
+    one_of,
+    wrong,
+)
+from pipeline.tuning import FineTune, Published
 
 WHOLE = {"local": "a .keras file", "hub": "the folder of a KerasHub preset"}
 """Architectures that are not registered, and the weights that each wants."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Portion = Annotated[float, Field(ge=0, lt=1)]
-
-
-def wrong(message: str) -> PydanticCustomError:
-    """An error whose text reaches the user as it is."""
-    # A placeholder, for pydantic takes braces in the text itself for its own.
-    return PydanticCustomError("study", "{text}", {"text": message})
-
-
-def distinct(names: list[str], what: str) -> list[str]:
-    """Names of which none stands twice."""
-    if len(set(names)) != len(names):
-        raise wrong(f"{what} is named twice")
-    return names
-
-
-def one_of(names: Any) -> str:
-    """Names as a list for a message."""
-    return ", ".join(str(name) for name in names)
-
-
-class Section(BaseModel):
-    """A part of a study. Unknown keys are refused with the allowed ones named."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, body: Any) -> Any:
-        if body is None:
-            return {}
-        if isinstance(body, dict):
-            for key in body:
-                if key not in cls.model_fields:
-                    near = difflib.get_close_matches(str(key), cls.model_fields, 1)
-                    hint = f" (do you mean {near[0]!r}?)" if near else ""
-                    raise wrong(f"unknown key {key!r}{hint}; allowed: {one_of(cls.model_fields)}")
-        return body
 
 
 def existing(path: str) -> str:
@@ -196,7 +161,7 @@ class Backbone(Section):
         description="imagenet (default), random, or a file: .h5, .weights.h5, or a whole .keras "
         "model or the folder of a KerasHub preset, which then is the backbone.",
     )
-    views: Annotated[list[View], Field(min_length=1)] = ["identity", "mirror"]
+    views: Annotated[list[View], Field(min_length=1)] = Field(["identity", "mirror"])
     spatial: list[str] = Field(
         [], description="Layers to keep unpooled too, by name; `last` is the backbone's last."
     )
@@ -542,6 +507,9 @@ HEADS: dict[str, type[Section]] = {
     "vote": Vote,
 }
 
+TUNABLE = ("logistic", "svm", "ridge", "lda", "nearest_mean", "dense")
+"""Types of heads that a fine-tuning may start from."""
+
 AnyHead = Annotated[
     Logistic | Svm | Ridge | Lda | NearestMean | Knn | RbfSvm | Dense | Custom | Vote,
     Discriminator("type"),
@@ -574,6 +542,12 @@ class Study(Section):
         description="Other test sets for the same heads, by names of your own: nothing is chosen "
         "on them. All images of one without a test split, or its test split.",
     )
+    fine_tune: dict[str, FineTune] = Field(
+        {}, description="Backbones to train further, by names of your own."
+    )
+    published: Published | None = Field(
+        None, description="What others reported, to stand beside these results."
+    )
     learning_curves: list[str] = Field(
         [], description="Heads that are fitted on parts of the training labels too."
     )
@@ -588,6 +562,11 @@ class Study(Section):
         None,
         description="Gigabytes that the features of a head may take in memory; of more, heads that "
         "can read them block by block. A quarter of the machine's where missing.",
+    )
+    disk: Positive | None = Field(
+        None,
+        description="Gigabytes that the boundary of a fine-tuning may take in the cache; half of "
+        "what is free where missing.",
     )
     scheduler: str | None = Field(
         None,
@@ -678,6 +657,41 @@ class Study(Section):
                         f"allowed: {one_of(fitted)}"
                     )
         return self
+
+    @model_validator(mode="after")
+    def _tunings(self) -> Self:
+        taken = {name.lower() for name in self.heads}
+        for name, tuning in self.fine_tune.items():
+            if not NAME.fullmatch(name):
+                raise wrong(f"fine_tune: the name {name!r} may hold letters, digits, _ and - only")
+            if name.lower() in taken:
+                raise wrong(f"fine_tune.{name}: a head is called so too; files are named by them")
+            taken.add(name.lower())
+            self._tuning(f"fine_tune.{name}", tuning)
+        for name in self.published.accuracy if self.published else ():
+            if name not in (*self.heads, *self.fine_tune):
+                raise wrong(
+                    f"published.accuracy: no head or fine-tuning {name!r}; "
+                    f"allowed: {one_of([*self.heads, *self.fine_tune])}"
+                )
+        return self
+
+    def _tuning(self, where: str, tuning: FineTune) -> None:
+        if tuning.network is None and tuning.backbone not in self.backbones:
+            given = "is missing" if tuning.backbone is None else f"is {tuning.backbone!r}"
+            raise wrong(f"{where}.backbone {given}; allowed: {one_of(self.backbones)}")
+        if tuning.head is None:
+            return
+        able = [
+            name
+            for name, head in self.heads.items()
+            if head.type in TUNABLE and not getattr(head, "join", None)
+        ]
+        if tuning.head not in able:
+            raise wrong(
+                f"{where}.head: {tuning.head!r} is no head on one backbone that gradients can "
+                f"train further; allowed: {one_of(able) or 'none of this study'}"
+            )
 
     @model_validator(mode="after")
     def _joins(self) -> Self:

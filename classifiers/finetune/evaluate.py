@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,6 @@ MEMORY = 1e9
 def evaluate_tuned(
     dataset_file: Path,
     root: Path | None,
-    spec: Mapping[str, Any],
     features: Path | None,
     directory: Path,
     *,
@@ -42,7 +40,6 @@ def evaluate_tuned(
     Args:
         dataset_file: The data set that it was trained on, or a further test set.
         root: Where the images are, for a folder of images.
-        spec: The spec of its backbone's features.
         features: The features file of the head that it started from, whose pass is part of what it
             cost; None where it started from none.
         directory: The run's folder.
@@ -54,7 +51,7 @@ def evaluate_tuned(
     fitted = read_json(directory / "fit.json")
     classes: list[str] = fitted["classes"]
     model = load_tuned(directory / MODEL)
-    _, backbone = specs_of(spec)
+    _, backbone = specs_of(fitted["spec"])
     with open_images(dataset_file, root) as images:
         rows = rows_of(images, "test")
         if not len(rows):

@@ -369,7 +369,7 @@ def predicted(model: keras.Model, source: Source, rows: Rows, batch: int) -> np.
             yield [fill(one, batch) for one in taken], len(chosen)
 
     for taken, count in ahead(inputs()):
-        found.append(np.asarray(model.predict_on_batch(as_inputs(taken)))[:count])
+        found.append(model.predict_on_batch(as_inputs(taken))[:count])
     return np.concatenate(found).astype(np.float32)
 
 
@@ -440,6 +440,7 @@ def _write_fit(
             "type": "fine_tune",
             "settings": settings,
             "network": network,
+            "spec": spec,
             "probabilities": True,
             "status": history.status,
             "start": start.name if start else None,

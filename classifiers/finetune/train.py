@@ -221,7 +221,14 @@ def _by_xla() -> bool:
 
 def _norm(variable: Any) -> float:
     """Finite where all of a variable is."""
-    return float(np.abs(np.asarray(variable, dtype=np.float64)).sum())
+    return float(np.abs(_numbers(variable).astype(np.float64)).sum())
+
+
+def _numbers(variable: Any) -> np.ndarray:
+    import keras
+
+    found: np.ndarray = keras.ops.convert_to_numpy(variable)
+    return found
 
 
 def _judged(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -291,7 +298,7 @@ class _State:
         **arrays: np.ndarray,
     ) -> None:
         for kind, variables in {"weight": self._changing, **further}.items():
-            arrays |= {f"{kind}_{i}": np.asarray(one) for i, one in enumerate(variables)}
+            arrays |= {f"{kind}_{i}": _numbers(one) for i, one in enumerate(variables)}
         fields = json.dumps({"key": self._key, **vars(history)})
         with disk_errors(path), whole_file(path) as part, part.open("wb") as file:
             np.savez(file, fields=np.array(fields), **arrays)  # type: ignore[arg-type]

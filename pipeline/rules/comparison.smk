@@ -48,6 +48,21 @@ rule suspects:
         "../scripts/suspects.py"
 
 
+# Before a backbone is trained further: which of them is likely to be worth it.
+rule promise:
+    input:
+        lambda w: [features.link for features in plans.study(w.study).features],
+    output:
+        "results/{study}/promise.json",
+    log:
+        "logs/promise/{study}.log",
+    conda:
+        "../../environment.yaml"
+    threads: workflow.cores
+    script:
+        "../scripts/promise.py"
+
+
 rule report:
     input:
         study=lambda w: plans.study(w.study).file,
@@ -60,6 +75,7 @@ rule report:
         suspects=lambda w: plans.study(w.study).suspects_file,
         curves=lambda w: plans.study(w.study).curve_files,
         further=lambda w: plans.study(w.study).further_metrics,
+        promise=lambda w: plans.study(w.study).promise_file,
     output:
         "results/{study}/report.html",
     log:

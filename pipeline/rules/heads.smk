@@ -1,12 +1,18 @@
 # Cached features to a fitted head, and the steps that open the test split. All claim every core, so
 # that no neighbour disturbs their seconds, which the report compares. A vote is made of its members'
-# files. How much memory there is, and whose, reruns nothing.
+# files; a backbone is trained further on images, with the head of a run that is there already. How
+# much memory and disk there is, and whose, reruns nothing.
 
 
 rule head:
     input:
         features=lambda w: plans.run(w.study, w.run).links,
         members=lambda w: plans.run(w.study, w.run).of_members("fit.json", "validation.npz"),
+        images=lambda w: plans.run(w.study, w.run).images(),
+        start=lambda w: plans.run(w.study, w.run).start_files,
+        promise=lambda w: (
+            plans.study(w.study).promise_file if plans.run(w.study, w.run).tune else []
+        ),
     output:
         fit="results/{study}/runs/{run}/fit.json",
         selection="results/{study}/runs/{run}/selection.csv",
@@ -19,6 +25,11 @@ rule head:
     resources:
         memory=lambda w: int(plans.study(w.study).memory or 0),
         scheduler=lambda w: plans.study(w.study).scheduler or "",
+        source=lambda w: plans.run(w.study, w.run).source(),
+        weights=lambda w: plans.run(w.study, w.run).tune_resource("weights"),
+        engine=lambda w: plans.run(w.study, w.run).tune_resource("engine"),
+        backbone=lambda w: plans.run(w.study, w.run).tune_resource("file"),
+        boundary_bytes=lambda w: int(plans.study(w.study).disk or 0),
     params:
         head=lambda w: plans.run(w.study, w.run).head,
         validation=lambda w: plans.run(w.study, w.run).validation,
@@ -32,6 +43,7 @@ rule evaluate:
     input:
         features=lambda w: plans.run(w.study, w.run).links,
         members=lambda w: plans.run(w.study, w.run).of_members("metrics.json", "predictions.npz"),
+        images=lambda w: plans.run(w.study, w.run).images(),
         fit="results/{study}/runs/{run}/fit.json",
         validation="results/{study}/runs/{run}/validation.npz",
     output:
@@ -42,6 +54,8 @@ rule evaluate:
     conda:
         "../../environment.yaml"
     threads: workflow.cores
+    resources:
+        source=lambda w: plans.run(w.study, w.run).source(w.get("further")),
     params:
         estimator=lambda w: plans.run(w.study, w.run).head["settings"].get("estimator"),
     script:
@@ -55,6 +69,7 @@ use rule evaluate as evaluate_further with:
         members=lambda w: plans.run(w.study, w.run).of_members(
             f"metrics.{w.further}.json", f"predictions.{w.further}.npz"
         ),
+        images=lambda w: plans.run(w.study, w.run).images(w.further),
         fit="results/{study}/runs/{run}/fit.json",
         validation="results/{study}/runs/{run}/validation.npz",
     output:
