@@ -40,6 +40,7 @@ DENSE = {
     "batch_size": 256,
     "monitor": None,
     "patience": None,
+    "standardise": True,
 }
 PENALTY = 5.0
 """C times the rows, as C = 0.0001 for 50,000."""

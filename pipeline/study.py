@@ -433,6 +433,10 @@ class Dense(Head):
         DEFAULTS["dense"]["patience"],
         description="Stops when so many epochs in a row were no better in what is monitored.",
     )
+    standardise: bool = Field(
+        DEFAULTS["dense"]["standardise"],
+        description="Brings features to zero mean and unit variance first.",
+    )
     search: Search | None = Field(None, description="Settings drawn by Keras Tuner.")
 
     @model_validator(mode="after")

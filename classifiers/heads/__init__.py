@@ -64,6 +64,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "batch_size": 128,
         "monitor": None,
         "patience": None,
+        "standardise": True,
     },
     "custom": {"estimator": "", "parameters": {}},
 }

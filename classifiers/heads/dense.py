@@ -50,7 +50,7 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Dense layers, then softmax, trained by Keras.
 
     The features are standardised by a layer of the network, with training statistics, so that the
-    network alone turns features into probabilities. Two fits with one seed on one machine are
+    network alone turns features into probabilities; unless they are to be taken as they are. Two fits with one seed on one machine are
     equal.
 
     Args:
@@ -68,6 +68,7 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         monitor: "accuracy" or "loss": the epoch that is best in it on validation rows is the one
             that is kept. None: the last one is.
         patience: With `monitor`: ends the training when so many epochs in a row were no better.
+        standardise: Whether features are brought to zero mean and unit variance first.
         seed: Of whatever is drawn.
 
     Attributes:
@@ -95,6 +96,7 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         batch_size: int = 128,
         monitor: str | None = None,
         patience: int | None = None,
+        standardise: bool = True,
         seed: int = 0,
     ) -> None:
         """Keeps the settings as they come, as scikit-learn wants it."""
@@ -109,6 +111,7 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.batch_size = batch_size
         self.monitor = monitor
         self.patience = patience
+        self.standardise = standardise
         self.seed = seed
 
     def check_settings(self) -> None:
@@ -169,6 +172,9 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, targets = np.unique(y, return_inverse=True)
         keras.utils.set_random_seed(self.seed)
         statistics = _statistics(X)
+        if not self.standardise:
+            # The layer stays, and changes nothing.
+            statistics.mean_, statistics.scale_ = 0 * statistics.mean_, 0 * statistics.scale_ + 1
         self.model_, judged, trained = self._networks(statistics)
         watched = None
         if validation is not None:

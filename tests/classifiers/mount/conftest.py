@@ -69,6 +69,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "batch_size": 32,
         "monitor": None,
         "patience": None,
+        "standardise": True,
     },
 }
 
