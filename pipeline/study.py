@@ -111,6 +111,11 @@ class Folder(Dataset):
     @field_validator("path")
     @classmethod
     def _exists(cls, path: str) -> str:
+        if not Path(filled(path)).exists() and "$" not in filled(path):
+            raise wrong(
+                f"{filled(path)}: no such folder; put your images there, one subfolder a class, with "
+                "or without train/, validation/ and test/ above, or name the folder that has them"
+            )
         return existing(path)
 
 
