@@ -113,8 +113,8 @@ class Folder(Dataset):
     def _exists(cls, path: str) -> str:
         if not Path(filled(path)).exists() and "$" not in filled(path):
             raise wrong(
-                f"{filled(path)}: no such folder; put your images there, one subfolder a class, with "
-                "or without train/, validation/ and test/ above, or name the folder that has them"
+                f"{filled(path)}: no such folder; put your images there, one subfolder a class, "
+                "with or without train/, validation/ and test/ above, or name the folder that has them"
             )
         return existing(path)
 

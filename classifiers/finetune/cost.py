@@ -24,7 +24,7 @@ class Cost:
 
     Attributes:
         frozen: Of the part that does not train, forward.
-        trained: Of the part that does, top excluded, forward.
+        trained: Of the part that does, the top with it, forward.
     """
 
     frozen: int
@@ -34,7 +34,7 @@ class Cost:
     def speedup(self) -> float:
         """How many times an epoch from the boundary's cache is faster, counting operations."""
         step = (1 + BACKWARD) * self.trained
-        return (self.frozen + step) / step if step else math.inf
+        return (self.frozen + step) / step
 
     @property
     def epochs_to_pay(self) -> int:
@@ -45,9 +45,10 @@ class Cost:
         return math.ceil((self.frozen + self.trained) / self.frozen) if self.frozen else 0
 
 
-def count(backbone: keras.Model, boundary: Cut) -> Cost:
-    """Counts both parts of a backbone."""
-    return Cost(_sum(backbone, boundary.frozen), _sum(backbone, boundary.trained))
+def count(backbone: keras.Model, boundary: Cut, top: keras.Model) -> Cost:
+    """Counts both parts of a backbone, and what stands on it."""
+    above = sum(map(multiply_adds, top.layers))
+    return Cost(_sum(backbone, boundary.frozen), _sum(backbone, boundary.trained) + above)
 
 
 def _sum(backbone: keras.Model, names: Sequence[str]) -> int:

@@ -285,7 +285,7 @@ def _decide(
         why = f"the boundary is no image-like layer, as a features file keeps it: {live}"
     elif drawn:
         why = f"images are drawn anew in every epoch: {live}"
-    elif cost.trained and epochs < cost.epochs_to_pay:
+    elif epochs < cost.epochs_to_pay:
         why = (
             f"caching the boundary would pay after {cost.epochs_to_pay} epochs, counting "
             f"operations, and there are {epochs}: {live}"
@@ -297,11 +297,10 @@ def _decide(
         )
     else:
         cached = True
-        times = f"{cost.speedup:.1f} times" if cost.trained else "far"
         at = ", ".join(whole.boundary.crossing) or "the pooled layers"
         why = (
             f"what is frozen is computed once, up to {at} ({size / 1e9:.2f} GB): an epoch is "
-            f"{times} faster, counting operations"
+            f"{cost.speedup:,.1f} times faster, counting operations"
         )
     if whole.branches and cached:
         LOG.info(whole.branches)
@@ -311,7 +310,7 @@ def _decide(
         "why": why,
         "bytes": size,
         "multiply_adds": asdict(cost),
-        "speedup_by_count": cost.speedup if cost.trained else None,
+        "speedup_by_count": cost.speedup,
         "pass": {},
     }
 
@@ -319,7 +318,7 @@ def _decide(
 def _pays(boundary: dict[str, Any], history: History, whole: Network) -> None:
     """Says after how many epochs the cache has cost less than it saved."""
     seconds = next(iter(boundary["pass"].values()), None)
-    if seconds is None or not whole.cost.trained or not history.epochs:
+    if seconds is None or not history.epochs:
         return
     epoch = float(np.median([one["seconds"] for one in history.epochs]))
     saved = epoch * (whole.cost.speedup - 1)

@@ -70,8 +70,6 @@ def assemble(
     quiet(backbone, boundary)
     outputs = {operation.name: operation.output for operation in backbone.operations}
     below = list(dict.fromkeys((*boundary.crossing, *boundary.static)))
-    cost = count(backbone, boundary)
-    values, branches = boundary_values(backbone, boundary), _branches(backbone, boundary, cost)
     lower = keras.Model(backbone.inputs, [outputs[name] for name in below], name="frozen")
     upper = None
     if boundary.moving:
@@ -90,6 +88,8 @@ def assemble(
 
     seen = [(view, layer) for view in top.views for layer in top.layers]
     head = _head(top, seen, outputs)
+    cost = count(backbone, boundary, head)
+    values, branches = boundary_values(backbone, boundary), _branches(backbone, boundary, cost)
 
     images = keras.Input((*spec.size, 3), dtype="float32", name="resized")
     stored: dict[tuple[str, str], Tensor] = {}

@@ -50,8 +50,8 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Dense layers, then softmax, trained by Keras.
 
     The features are standardised by a layer of the network, with training statistics, so that the
-    network alone turns features into probabilities; unless they are to be taken as they are. Two fits with one seed on one machine are
-    equal.
+    network alone turns features into probabilities; unless they are to be taken as they are. Two
+    fits with one seed on one machine are equal.
 
     Args:
         hidden: Widths of hidden layers with ReLU, each followed by `dropout`.
