@@ -114,7 +114,7 @@ class Folder(Dataset):
         if not Path(filled(path)).exists() and "$" not in filled(path):
             raise wrong(
                 f"{filled(path)}: no such folder; put your images there, one subfolder a class, "
-                "with or without train/, validation/ and test/ above, or name the folder that has them"
+                "with or without train/, validation/ and test/ above, or name the one that has them"
             )
         return existing(path)
 
