@@ -218,17 +218,11 @@ def _whole(
     import keras
 
     policy = "mixed_bfloat16" if settings["precision"] == "fast" else "float32"
-    keras.config.set_dtype_policy(policy)
-    try:
-        if network is None:
-            backbone = build_backbone(spec, weights)
-        else:
-            keras.utils.clear_session()
-            keras.utils.set_random_seed(seed)
-            backbone = scratch.build(network, spec.size)
-            backbone.trainable = False
-    finally:
-        keras.config.set_dtype_policy("float32")
+    if network is None:
+        backbone = build_backbone(spec, weights, policy)
+    else:
+        keras.utils.set_random_seed(seed)
+        backbone = scratch.build(network, spec.size, policy)
     # What building a backbone draws is the backbone's; all after it is the run's.
     keras.utils.set_random_seed(seed)
     if start is not None:

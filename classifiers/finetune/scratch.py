@@ -66,19 +66,34 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def build(layers: Sequence[Any], size: tuple[int, int]) -> keras.Model:
+def build(layers: Sequence[Any], size: tuple[int, int], policy: str = "float32") -> keras.Model:
     """Builds the network, every weight drawn at random.
 
     Args:
         layers: As `check` takes them.
         size: Height and width in pixels.
+        policy: Keras' dtype policy: "float32" or "mixed_bfloat16".
 
     Returns:
-        A model from float32 (batch, *size, 3), preprocessed, to the last layer's activations.
+        A frozen model from preprocessed images, float32 (batch, *size, 3), to what the last gives.
 
     Raises:
         UserError: The images are too small for all of it.
     """
+    import keras
+
+    # A fresh count of unnamed layers, which are saved by name.
+    keras.utils.clear_session()
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = _built(layers, size)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    network.trainable = False
+    return network
+
+
+def _built(layers: Sequence[Any], size: tuple[int, int]) -> keras.Model:
     import keras
 
     inputs = keras.Input((*size, 3), name="images")

@@ -25,7 +25,9 @@ RANDOM_SEED = 0
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
-def build_backbone(spec: BackboneSpec, weights: Path | None) -> keras.Model:
+def build_backbone(
+    spec: BackboneSpec, weights: Path | None, policy: str = "float32"
+) -> keras.Model:
     """Builds a backbone without its top.
 
     Args:
@@ -33,6 +35,7 @@ def build_backbone(spec: BackboneSpec, weights: Path | None) -> keras.Model:
         weights: A local weights file (`.h5`, `.weights.h5`) or, for the architecture "local", a
             whole model (`.keras`); for "hub", the folder of a preset. None where the spec names
             weights that need no file.
+        policy: Keras' dtype policy: "float32" or "mixed_bfloat16".
 
     Returns:
         A frozen model from float32 images (batch, height, width, 3), preprocessed, to the last
@@ -44,7 +47,22 @@ def build_backbone(spec: BackboneSpec, weights: Path | None) -> keras.Model:
     import keras
 
     # Keras numbers unnamed layers by process: a fresh count gives a backbone the same names always.
+    # It forgets the dtype policy with it.
     keras.utils.clear_session()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = _built(spec, weights)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    # Every layer, and not the call alone: `training=False` does not hold BatchNormalization in
+    # inference mode once an outer model trains.
+    model.trainable = False
+    return model
+
+
+def _built(spec: BackboneSpec, weights: Path | None) -> keras.Model:
+    import keras
+
     if spec.architecture == "local":
         assert weights is not None
         model = _local_model(weights, spec.size)
@@ -59,9 +77,6 @@ def build_backbone(spec: BackboneSpec, weights: Path | None) -> keras.Model:
             _load_weights(model, file, spec.architecture)
             if ARCHITECTURES[spec.architecture].module == "efficientnet":
                 _normalize_by_deviation(model)
-    # Every layer, and not the call alone: `training=False` does not hold BatchNormalization in
-    # inference mode once an outer model trains.
-    model.trainable = False
     return model
 
 

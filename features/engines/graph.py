@@ -105,16 +105,10 @@ def build(graph: Graph, policy: str = "float32") -> Built:
     Raises:
         UserError: The weights are not the backbone's, or it has no such layer.
     """
-    import keras
-
     from features.backbones.build import build_backbone
     from features.backbones.pooled import pooled_model
 
-    keras.config.set_dtype_policy(policy)
-    try:
-        backbone = build_backbone(graph.backbone, graph.weights)
-    finally:
-        keras.config.set_dtype_policy("float32")
+    backbone = build_backbone(graph.backbone, graph.weights, policy)
     model, names = pooled_model(backbone, graph.backbone, graph.image_size)
     shapes = [tuple(map(int, tensor.shape[1:])) for tensor in model.outputs]
     facts = {"parameters": backbone.count_params(), "weights_sha256": weights_digest(backbone)}

@@ -148,6 +148,25 @@ def test_a_new_head_fits_that_head_only(again: Path) -> None:
     assert planned(again, "small") == {"head": 1, "evaluate": 1, "leaderboard": 1, "report": 1}
 
 
+def test_a_fine_tuning_begins_with_a_hint_and_repeats_nothing(again: Path) -> None:
+    file = again / "studies" / "small.yaml"
+    tuned = "fine_tune: {tuned: {backbone: embedded, head: logistic, epochs: 1}}\n"
+    file.write_text(STUDY + tuned)
+    steps = {"head": 1, "evaluate": 1, "leaderboard": 1, "report": 1}
+    assert planned(again, "small") == {"promise": 1, **steps}
+    result = snakemake(again, "small")
+    assert result.returncode == 0, result.stderr
+    log = (again / "logs" / "heads" / "small" / "embedded.tuned.0.log").read_text()
+    assert log.index("LogME") < log.index("before the first epoch") < log.index("epoch 1 of 1")
+    rows = list(csv.DictReader((again / "results/small/leaderboard.csv").open()))
+    assert {row["head"] for row in rows} == {"logistic", "knn", "tuned"}
+    assert planned(again, "small") == {}
+    file.write_text(STUDY + tuned.replace("epochs: 1", "epochs: 2"))
+    assert planned(again, "small") == steps
+    file.write_text(STUDY + tuned + "published: {source: A paper, accuracy: {tuned: 0.9}}\n")
+    assert planned(again, "small") == {"report": 1}
+
+
 def test_a_changed_setting_fits_that_head_only(again: Path) -> None:
     (again / "studies" / "small.yaml").write_text(STUDY.replace("k: 5", "k: 7"))
     assert planned(again, "small") == {"head": 1, "evaluate": 1, "leaderboard": 1, "report": 1}

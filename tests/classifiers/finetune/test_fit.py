@@ -335,6 +335,24 @@ def test_photographs_of_different_sizes_are_trained_on(tmp_path: Path) -> None:
     assert read_json(directory / "metrics.json")["test"]["accuracy"] == 1.0
 
 
+def test_live_curves_are_written_for_tensorboard(small: Tune) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tuned = small()
+    curves = EventAccumulator(str(tuned["directory"] / "tensorboard")).Reload()
+    written = [event.tensor_proto.float_val[0] for event in curves.Tensors("val_loss")]
+    assert written == pytest.approx([epoch["val_loss"] for epoch in tuned["epochs"]])
+
+
+def test_mixed_precision_learns_about_the_same(tune: Tune) -> None:
+    settings: dict[str, Any] = {"learning_rate": 1e-3, "unfreeze": {"last": 8}, "monitor": None}
+    exact, fast = (tune(how, precision=how, epochs=1, **settings) for how in ("exact", "fast"))
+    assert fast["epochs"][0]["loss"] == pytest.approx(exact["epochs"][0]["loss"], rel=0.1)
+    model = load_tuned(fast["directory"] / fast["head"])
+    assert all(weight.dtype == "float32" for weight in model.trainable_weights)
+    assert any(layer.compute_dtype == "bfloat16" for layer in model._flatten_layers())
+
+
 def test_the_time_that_an_epoch_takes_is_kept(small: Tune) -> None:
     start = time.perf_counter()
     tuned = small()
