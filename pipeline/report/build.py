@@ -24,7 +24,9 @@ from pipeline.report.evidence import (
     seeds_section,
 )
 from pipeline.report.pairs import STATES
-from pipeline.report.runs import Run
+from pipeline.report.published import published_section
+from pipeline.report.runs import KINDS, Run
+from pipeline.report.tuning import boundaries_of, settings_section, tuning_section
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN = ("seconds", "images_per_second", "channels", "dataset")
@@ -62,6 +64,7 @@ def build_report(
         raise UserError(f"{study_file}: the study has no run to report; name a backbone and a head")
     runs = tables.read_runs(metrics)
     evidence = evidence or Evidence()
+    described = tables.read_features(features)
     page = (
         _environment()
         .get_template("page.html")
@@ -72,15 +75,19 @@ def build_report(
             vega=Markup(charts.vega_javascript()),
             states=STATES,
             **_best(runs),
+            **tuning_section(runs, evidence.promise),
+            **published_section(evidence.published, runs, described),
             **_cost(runs),
             **comparison_section(evidence.comparison, runs[0], tables.second_best(runs)),
             **seeds_section(runs),
             **_failures(runs[0]),
+            **_side_by_side(runs),
             **calibration_section(runs),
             **further_section(evidence.further, runs),
             **curves_section(evidence.curves),
             **data_section(evidence),
-            **_making(tables.read_features(features)),
+            **_making(described),
+            **settings_section(runs),
         )
     )
     with whole_file(output) as part:
@@ -110,6 +117,9 @@ def _environment() -> Environment:
         words.value,
         words.settings,
         words.seen,
+        words.temperature,
+        words.trained,
+        words.layers,
     ):
         environment.filters[word.__name__] = word
     environment.filters["spec"] = lambda chart: Markup(charts.embedded(chart))
@@ -141,19 +151,29 @@ def _cost(runs: Sequence[Run]) -> dict[str, Any]:
     front = pareto(
         [run["total_seconds"] for run in runs], [run["test"]["accuracy"] for run in runs]
     )
-    passes = {name: taken for run in runs for name, taken in run["passes"].items()}
+    heads = [run for run in runs if not run["tuning"]]
+    trainings = [run for run in runs if run["tuning"]]
+    boundaries = boundaries_of(runs)
+    kept = {boundary["file"] for boundary in boundaries}
+    passes = {
+        name: taken for run in runs for name, taken in run["passes"].items() if name not in kept
+    }
     return {
         "front": [run for run, on_front in zip(runs, front, strict=True) if on_front],
         "scatter": charts.accuracy_against_seconds(runs, front),
         "keys": charts.keys(runs),
-        "passes": passes,
+        "backbones": len(passes),
+        "boundaries": boundaries,
         "pass_seconds": None if None in passes.values() else sum(passes.values()),
+        "heads": len(heads),
         # A vote's seconds are those of its heads.
         "head_seconds": sum(
             run["total_seconds"] - (run["seconds"]["pass"] or 0)
-            for run in runs
+            for run in heads
             if run["type"] != "vote"
         ),
+        # The search of a training is that of the head that it starts from.
+        "tuned_seconds": sum(run["seconds"]["fit"] for run in trainings),
     }
 
 
@@ -171,6 +191,23 @@ def _failures(best: Run) -> dict[str, Any]:
         "heat_map": charts.confusion_matrix(best),
         "cell_height": charts.cell_height(len(best["classes"])),
         "shares": tables.shares(best["confusion"]),
+    }
+
+
+def _side_by_side(runs: Sequence[Run]) -> dict[str, Any]:
+    """The confusion matrices of the best run of each kind, where anything was trained further."""
+    best = [run for kind in KINDS if (run := tables.best_of(runs, kind))]
+    return {
+        "matrices": [
+            {
+                "run": run,
+                "chart": charts.confusion_matrix(run, shares=True),
+                "shares": tables.shares(run["confusion"]),
+            }
+            for run in best
+        ]
+        if any(run["tuning"] for run in runs)
+        else []
     }
 
 

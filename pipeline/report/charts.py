@@ -89,7 +89,7 @@ def accuracy_against_seconds(runs: Sequence[Run], front: Sequence[bool]) -> dict
             "Seconds": f"{words.seconds(run['total_seconds'])} ("
             + ", ".join(f"{part} {words.seconds(run['seconds'][part])}" for part in PARTS)
             + ")",
-            "Settings": words.settings(run["settings"]) or words.NONE,
+            "Settings": words.settings(run["told"]) or words.NONE,
         }
         for run, on_front in zip(runs, front, strict=True)
     ]
@@ -162,10 +162,15 @@ def accuracy_against_seconds(runs: Sequence[Run], front: Sequence[bool]) -> dict
     return finished(chart)
 
 
-def confusion_matrix(run: Run) -> dict[str, Any]:
+def confusion_matrix(run: Run, shares: bool = False) -> dict[str, Any]:
     """A run's confusion matrix as a heat map; the colour is the share of the true class.
 
     Cells without an image are left out, which keeps 100 classes light.
+
+    Args:
+        run: The run.
+        shares: The cells carry their share, as to compare several matrices, and there is no choice
+            between that and the images.
     """
     classes, confusion = run["classes"], run["confusion"]
     totals = [sum(row) for row in confusion]
@@ -222,11 +227,12 @@ def confusion_matrix(run: Run) -> dict[str, Any]:
     )
     names = alt.param(name="names", value=list(classes))
     if many:
-        return finished(_described(squares, len(classes)).add_params(names))
-    show = alt.param(
-        name="show",
-        value="counts",
-        bind=alt.binding_radio(options=["counts", "shares"], name="Figures in the cells: "),
+        return finished(_described(squares, run).add_params(names))
+    choice = alt.binding_radio(options=["counts", "shares"], name="Figures in the cells: ")
+    show = (
+        alt.param(name="show", value="shares")
+        if shares
+        else alt.param(name="show", value="counts", bind=choice)
     )
     figures = (
         base.mark_text(fontSize=10.5, aria=False)
@@ -240,7 +246,7 @@ def confusion_matrix(run: Run) -> dict[str, Any]:
             figure="show == 'counts' ? format(datum.n, ',') : format(datum.s * 100, '.0f')"
         )
     )
-    return finished(_described(alt.layer(squares, figures), len(classes)).add_params(names, show))
+    return finished(_described(alt.layer(squares, figures), run).add_params(names, show))
 
 
 def cell_height(classes: int) -> int:
@@ -248,12 +254,13 @@ def cell_height(classes: int) -> int:
     return max(26, 42 - classes // 2) if classes <= LABELLED else max(11, 24 - classes // 8)
 
 
-def _described(chart: Any, classes: int) -> Any:
+def _described(chart: Any, run: Run) -> Any:
     """Gives a heat map its height, its frame and its words."""
+    classes = len(run["classes"])
     return chart.properties(
         description=(
-            f"Confusion matrix of {classes} classes: one row a true class, one column a predicted "
-            "class. The tables of this section hold the same counts."
+            f"Confusion matrix of {run['run']}, {classes} classes: one row a true class, one "
+            "column a predicted class. The tables of this section hold the same counts."
         ),
         view=alt.ViewBackground(stroke="var(--line)"),
         height=classes * cell_height(classes),

@@ -58,7 +58,7 @@ def reliability_chart(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict
         .encode(x=x, y=y)
     )
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x)
-    colour, shape = _looks("curve", list(curves))
+    colour, shape = coloured("curve", list(curves))
     bars = base.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
         y=alt.Y("low:Q"), y2="high:Q", color=colour
     )
@@ -122,7 +122,7 @@ def learning_chart(points: Sequence[Mapping[str, Any]], names: Sequence[str]) ->
         scale=alt.Scale(domain=[max(0, min(lows) - 0.02), min(1, max(highs) + 0.02)], nice=False),
         axis=alt.Axis(labelExpr=PERCENT, tickCount=6),
     )
-    colour, shape = _looks("run", names)
+    colour, shape = coloured("run", names)
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, color=colour)
     lines = base.mark_line(strokeWidth=1.5, aria=False).encode(y=y)
     bars = base.mark_rule(strokeWidth=2, opacity=0.45, aria=False).encode(
@@ -156,7 +156,8 @@ def looks(names: Sequence[str]) -> dict[str, dict[str, str]]:
     }
 
 
-def _looks(field: str, names: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
+def coloured(field: str, names: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
+    """The same as encodings of a field that holds the names."""
     chosen = looks(names)
     colours, shapes = ([chosen[name][look] for name in names] for look in ("colour", "shape"))
     return (

@@ -13,10 +13,12 @@ import numpy as np
 from classifiers.intervals import wilson
 from classifiers.seeds import over_seeds
 from classifiers.store import read_json
+from pipeline.report import words
 from pipeline.report.curves import learning_chart, looks, reliability_chart
 from pipeline.report.pairs import SHOWN, pairs_matrix
 from pipeline.report.pictures import thumbnails
 from pipeline.report.runs import Run
+from pipeline.tuning import Published
 
 PICTURED = 48
 """So many suspects are shown, the likeliest."""
@@ -27,7 +29,7 @@ PAIRS = 20
 
 @dataclass(frozen=True)
 class Evidence:
-    """Files that a report is made of where they are there; each has its section.
+    """What a report is made of beside its runs, where it is there; each has its section.
 
     Attributes:
         comparison: What `classifiers.significance.compare_runs` wrote.
@@ -35,6 +37,8 @@ class Evidence:
         curves: What `classifiers.budget.learning_curve` or `evaluate_curve` wrote, one a run.
         duplicates: What `classifiers.duplicates.find_duplicates` wrote.
         suspects: What `classifiers.suspects.find_suspects` wrote.
+        promise: What `classifiers.promise.write_promise` wrote.
+        published: What others reported, as the study has it.
         dataset: The dataset file, for pictures of the suspects.
         source: The folder that the images come from, where they are files in a folder.
     """
@@ -44,6 +48,8 @@ class Evidence:
     further: Sequence[Path] = ()
     duplicates: Path | None = None
     suspects: Path | None = None
+    promise: Path | None = None
+    published: Published | None = None
     dataset: Path | None = None
     source: Path | None = None
 
@@ -97,9 +103,8 @@ def calibration_section(runs: Sequence[Run]) -> dict[str, Any]:
     if first["reliability"]:
         curves["as the head gives them"] = first["reliability"]
     if first["calibration"]:
-        curves[f"at temperature {first['calibration']['temperature']:.2f}"] = first["calibration"][
-            "reliability"
-        ]
+        at = words.temperature(first["calibration"]["temperature"])
+        curves[f"at temperature {at}"] = first["calibration"]["reliability"]
     return {
         "calibrated": shown,
         "reliable": {

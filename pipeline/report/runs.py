@@ -10,10 +10,21 @@ import numpy as np
 
 import features
 from classifiers.compare import ranked
+from classifiers.finetune.settings import DEFAULTS
+from classifiers.store import read_json
 from pipeline.report.difference import Difference, paired, unpaired
 
 Run = dict[str, Any]
-"""A run's metrics.json, with `rank`, `total_seconds` (pass, search and fit) and `directory`."""
+"""A run's metrics.json, with `rank`, `total_seconds` (pass, search and fit), `directory`, `kind`
+(one of `KINDS`), `told` (the settings that tell it from others) and, where it is a training,
+`tuning`, its fit.json, else None."""
+
+KINDS = ("from nothing", "frozen", "further")
+"""A network that was trained from nothing, a head on frozen features, and a backbone that was
+trained further."""
+
+TOLD = ("epochs", "learning_rate")
+"""Settings of a training that are told even where they are the defaults."""
 
 PARTS = ("pass", "search", "fit")
 """What a run's seconds are made of; predicting is counted apart. Those of a pass whose record is
@@ -34,7 +45,29 @@ def read_runs(metrics: Sequence[Path]) -> list[Run]:
         run["rank"] = rank
         run["total_seconds"] = sum(run["seconds"][part] or 0 for part in PARTS)
         run["directory"] = directories[run["run"]]
+        tuning = read_json(run["directory"] / "fit.json") if run["type"] == "fine_tune" else None
+        run["tuning"] = tuning
+        run["kind"] = _kind(tuning)
+        run["told"] = _told(run["settings"]) if tuning else run["settings"]
     return runs
+
+
+def _kind(tuning: Mapping[str, Any] | None) -> str:
+    if tuning is None:
+        return "frozen"
+    return "from nothing" if tuning["network"] else "further"
+
+
+def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A training has twenty settings, most of them as everybody has them.
+
+    What is unfrozen is said in words beside.
+    """
+    return {
+        name: value
+        for name, value in settings.items()
+        if name != "unfreeze" and (name in TOLD or value != DEFAULTS.get(name))
+    }
 
 
 def second_best(runs: Sequence[Run]) -> Run | None:
@@ -44,6 +77,11 @@ def second_best(runs: Sequence[Run]) -> Run | None:
         run for run in runs if (run["backbone"], run["head"]) != (best["backbone"], best["head"])
     )
     return next(others, None)
+
+
+def best_of(runs: Sequence[Run], kind: str) -> Run | None:
+    """The best run of one of `KINDS`, if there is one."""
+    return next((run for run in runs if run["kind"] == kind), None)
 
 
 def difference(first: Run, second: Run) -> Difference:
@@ -76,6 +114,7 @@ def read_features(paths: Sequence[Path]) -> list[dict[str, Any]]:
             described.append(
                 {
                     "backbone": path.stem.rpartition("-")[0],
+                    "file": path.stem,
                     "bytes": file.bytes(),
                     "fingerprint": file.fingerprint,
                     "classes": file.classes,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 SPACE = "\u00a0"
 MINUS = "\u2212"
 NONE = "\u2013"
 """Stands where there is no figure."""
+
+TOGETHER = 16
+"""Up to so many characters a setting and its value stay on one line."""
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -100,15 +103,33 @@ def value(anything: Any) -> str:
         case float():
             return f"{anything:.4g}"
         case list() | tuple():
-            return ", ".join(value(item) for item in anything) or "none"
+            return ", ".join(_nested(item) for item in anything) or "none"
         case dict():
-            return settings(anything) or "none"
+            return _nested(anything) if anything else "none"
     return str(anything)
 
 
+def _nested(anything: Any) -> str:
+    """What stands within another value, as a study has it: "{dense: 32, l2: 0.001}"."""
+    match anything:
+        case list() | tuple():
+            return f"[{', '.join(map(_nested, anything))}]"
+        case dict():
+            inside = (f"{name}: {_nested(content)}" for name, content in anything.items())
+            return f"{{{', '.join(inside)}}}"
+    return value(anything)
+
+
 def settings(chosen: Mapping[str, Any]) -> str:
-    """A head's settings as "C = 0.01, tol = 0.001"."""
-    return ", ".join(f"{name}{SPACE}={SPACE}{value(chosen[name])}" for name in sorted(chosen))
+    """A head's settings as "C = 0.01, tol = 0.001".
+
+    A line may end behind the name of a long one, whose value would else be broken on a phone.
+    """
+    said = ((name, value(chosen[name])) for name in sorted(chosen))
+    return ", ".join(
+        f"{name}{SPACE if len(name + text) <= TOGETHER else ' '}={SPACE}{text}"
+        for name, text in said
+    )
 
 
 def flatten(fields: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
@@ -132,3 +153,36 @@ def seen(run: Mapping[str, Any]) -> str:
     elif run["whiten"]:
         parts.append("whitened")
     return ", ".join(filter(None, parts))
+
+
+def temperature(value: float | None) -> str:
+    """A temperature as "1.30"; one near nothing, of a run that is always right, as "0.001"."""
+    return NONE if value is None else f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
+
+
+def trained(unfreeze: Any, of: str = "") -> str:
+    """Which layers of a backbone train, as "the last 6 layers"; `of` is said behind "layers"."""
+    match unfreeze:
+        case "all":
+            return f"all layers{of}"
+        case "none":
+            return f"no layer{of}"
+        case {"last": 1}:
+            return f"the last layer{of}"
+        case {"last": count}:
+            return f"the last {count} layers{of}"
+        case {"from": int(index)}:
+            return f"layer {index}{of} and all behind it"
+        case {"from": name}:
+            return f"{name} and all layers{of} behind it"
+    return value(unfreeze)
+
+
+def layers(stack: Sequence[Any]) -> str:
+    """Layers as "conv 32 (kernel 3), pool 2, batch_normalization"."""
+    return ", ".join(layer if isinstance(layer, str) else _layer(layer) for layer in stack)
+
+
+def _layer(layer: Mapping[str, Any]) -> str:
+    first, *options = (f"{name} {_nested(content)}" for name, content in layer.items())
+    return f"{first} ({', '.join(options)})" if options else first

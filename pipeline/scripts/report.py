@@ -5,12 +5,14 @@ from pathlib import Path
 from pipeline.job import job
 
 with job(snakemake.log[0]):
+    from pipeline.load import load_study
     from pipeline.report import Evidence, build_report
 
     source = snakemake.resources.source
+    study = Path(snakemake.input.study)
     build_report(
         snakemake.wildcards.study,
-        Path(snakemake.input.study),
+        study,
         [Path(metrics) for metrics in snakemake.input.metrics],
         [Path(features) for features in snakemake.input.features],
         Path(snakemake.output[0]),
@@ -20,6 +22,8 @@ with job(snakemake.log[0]):
             further=[Path(metrics) for metrics in snakemake.input.further],
             duplicates=Path(snakemake.input.duplicates),
             suspects=next((Path(file) for file in snakemake.input.suspects), None),
+            promise=next((Path(file) for file in snakemake.input.promise), None),
+            published=load_study(study).published,
             dataset=Path(snakemake.input.dataset),
             source=Path(source) if source else None,
         ),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from classifiers.finetune.settings import DEFAULTS
 from classifiers.significance import compare_runs
 from classifiers.suspects import COLUMNS
 from features.cache import write_features
@@ -53,6 +54,32 @@ class Study:
 
 
 @dataclass(frozen=True)
+class Training:
+    """How a run was trained further, or from nothing where it has a network.
+
+    Attributes:
+        start: The run whose head it starts from.
+        unfreeze: What trains.
+        network: The layers of a network of its own.
+        losses: Of each epoch, training and validation.
+        kept: The epoch that is kept.
+        pays: After so many epochs the boundary's cache has paid; none is kept where missing.
+        weights: The backbone's.
+    """
+
+    start: str | None = None
+    unfreeze: Any = "all"
+    network: Sequence[Any] | None = None
+    losses: Sequence[tuple[float, float]] = ((0.9, 0.8), (0.5, 0.6), (0.4, 0.7))
+    kept: int = 2
+    pays: int | None = None
+    weights: str = "imagenet"
+
+
+BOUNDARY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
 class Result:
     """What one run reached."""
 
@@ -66,6 +93,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     layers: str = "last"
     temperature: float | None = None
+    training: Training | None = None
 
 
 def pass_seconds(backbone: str) -> float:
@@ -136,7 +164,12 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
             directory.mkdir(parents=True)
             predicted = predict(labels, len(classes), result.test)
             metrics.append(directory / "metrics.json")
-            metrics[-1].write_text(json.dumps(_metrics(result, classes, labels, predicted)))
+            found = _metrics(result, classes, labels, predicted)
+            if result.training:
+                found |= _of_training(result, result.training)
+                fitted = _fit(result.training, found["settings"])
+                (directory / "fit.json").write_text(json.dumps(fitted))
+            metrics[-1].write_text(json.dumps(found))
             if predictions:
                 np.savez(
                     directory / "predictions.npz",
@@ -144,7 +177,11 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
                     labels=labels,
                     predicted=predicted,
                 )
-        backbones = dict.fromkeys(result.backbone for result in reached)
+        backbones = dict.fromkeys(
+            result.backbone
+            for result in reached
+            if not (result.training and result.training.network)
+        )
         caches = [
             _features(tmp_path / name, backbone, place, classes, images, broken)
             for place, backbone in enumerate(backbones)
@@ -219,6 +256,52 @@ def _metrics(
         "passes": {result.backbone: pass_seconds(result.backbone)},
         "head_bytes": 51_234,
         "warnings": list(result.warnings),
+    }
+
+
+def _of_training(result: Result, training: Training) -> dict[str, Any]:
+    """What the metrics of a training hold in place of a head's."""
+    own = {} if training.start is None else {result.backbone: pass_seconds(result.backbone)}
+    passes = own | ({} if training.pays is None else {"boundary-1a2b": BOUNDARY_SECONDS})
+    search = 4.0 if training.start else 0
+    return {
+        "type": "fine_tune",
+        "dimensions": 0,
+        "settings": DEFAULTS | {"unfreeze": training.unfreeze, "augmentation": {"shift": 0.1}},
+        "passes": passes,
+        "seconds": {"pass": sum(passes.values()), "search": search, "fit": 12.0, "predict": 0.5},
+    }
+
+
+def _fit(training: Training, settings: dict[str, Any]) -> dict[str, Any]:
+    """The fit.json of a training, as far as the report reads it."""
+    cached = training.pays is not None
+    return {
+        "type": "fine_tune",
+        "settings": settings,
+        "network": training.network,
+        "spec": {"backbone": {"size": [96, 96], "weights": training.weights}},
+        "status": "finished",
+        "start": training.start,
+        "epochs": [
+            {
+                "loss": loss,
+                "accuracy": 1 - loss / 2,
+                "val_loss": held,
+                "val_accuracy": 1 - held / 2,
+                "learning_rate": 1e-4,
+                "seconds": 4.0,
+            }
+            for loss, held in training.losses
+        ],
+        "began": {"val_loss": 0.66, "val_accuracy": 0.67} if training.start else {},
+        "best_epoch": training.kept,
+        "boundary": {
+            "cached": cached,
+            "why": "what is frozen is computed once" if cached else "images are drawn anew",
+            "pass": {"boundary-1a2b": BOUNDARY_SECONDS} if cached else {},
+            **({"epochs_to_pay": training.pays} if cached else {}),
+        },
     }
 
 

@@ -16,7 +16,10 @@ from typing import Any
 
 import pytest
 
-from .conftest import make_evidence
+from pipeline.report import Evidence
+from pipeline.tuning import Published
+
+from .conftest import Training, make_evidence
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -220,6 +223,34 @@ def header(title: str) -> str:
 def test_the_page_is_drawn_without_a_complaint_a_request_or_an_overflow(
     page: Page, report: Path, width: int, dark: bool
 ) -> None:
+    assert_drawn(page, report, width, dark)
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_so_is_the_page_of_a_study_that_trains_further(
+    page: Page, make_study: Callable[..., Any], tmp_path: Path, width: int
+) -> None:
+    losses = [(2 / epoch, 0.3 + 1.5 / epoch) for epoch in range(1, 61)]
+    trained = Training(start="mobilenet96.logistic.0", losses=losses, kept=58, pays=12)
+    own = Training(network=[{"conv": 32, "kernel": 3, "padding": "same"}, {"pool": 2}] * 4)
+    study = make_study(
+        [
+            dict(backbone="mobilenet96", head="logistic", validation=0.72, test=0.72),
+            dict(backbone="mobilenet96", head="whole", validation=0.8, test=0.79, training=trained),
+            dict(backbone="network", head="scratch", validation=0.6, test=0.6, training=own),
+        ]
+    )
+    published = Published(
+        source="A. Body and others (2019): of images",
+        accuracy={"logistic": 0.88, "whole": 0.8123, "scratch": 0.7},
+        remarks=["The test images chose the epoch."],
+    )
+    study.report(tmp_path / "report.html", Evidence(published=published))
+    assert_drawn(page, tmp_path / "report.html", width)
+
+
+def assert_drawn(page: Page, report: Path, width: int, dark: bool = False) -> None:
+    """A report stands there whole, in a window so many pixels wide."""
     page.problems.clear()
     page.requests.clear()
     page.open(report, width, dark)

@@ -68,6 +68,35 @@ def test_settings_read_as_written() -> None:
     )
 
 
+def test_what_stands_within_a_setting_reads_as_in_a_study() -> None:
+    chosen = {"stack": [{"dense": 32, "l2": 0.001}, "relu"], "augmentation": {"zoom": [0.8, 1.0]}}
+    assert plain(words.settings(chosen)) == (
+        "augmentation = {zoom: [0.8, 1]}, stack = {dense: 32, l2: 0.001}, relu"
+    )
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "text"),
+    [
+        ("all", "all layers"),
+        ("none", "no layer"),
+        ({"last": 1}, "the last layer"),
+        ({"last": 20}, "the last 20 layers"),
+        ({"from": 143}, "layer 143 and all behind it"),
+        ({"from": "conv5_block1_1_conv"}, "conv5_block1_1_conv and all layers behind it"),
+    ],
+)
+def test_what_trains_of_a_backbone(unfreeze: object, text: str) -> None:
+    assert words.trained(unfreeze) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, words.NONE), (1.304, "1.30"), (0.4, "0.40"), (0.001, "0.001")]
+)
+def test_no_temperature_reads_as_nothing(value: float | None, text: str) -> None:
+    assert words.temperature(value) == text
+
+
 @given(st.floats(0, 1e9, allow_nan=False))
 def test_a_longer_time_never_reads_as_shorter(value: float) -> None:
     def back(text: str) -> float:
