@@ -125,8 +125,8 @@ def hint(found: Sequence[dict[str, Any]]) -> str:
     if gains:
         names = ", ".join(f"{one['features']} ({_gain(one)})" for one in gains)
         said.append(
-            f"Its stages together say more of the classes than its last layer alone, by LogME: "
-            f"{names}. Where they do, the last layer does not fit this data well, and training it "
+            "All stages together say more of the classes than the last layer alone, by LogME, of "
+            f"{names}. There the last layer does not fit this data well, and training it "
             "further is likely to pay (Evci et al. 2022, Head2Toe); it is a hint, no measurement."
         )
     else:

@@ -5,6 +5,7 @@ freeze.py    which layers train, and where the frozen part of the graph ends
 cost.py      multiply-adds below and above that boundary; whether a cache of it pays
 scratch.py   a small convolutional network to be trained from nothing
 augment.py   what is drawn anew of each image in each epoch
+start.py     the head that it starts from, fitted on training images alone
 tops.py      what stands on the backbone: a head that is fitted already, or a fresh one
 network.py   all of it as one model, from images or from the boundary
 rows.py      images, or what is cached of them, in batches

@@ -28,6 +28,7 @@ from classifiers.finetune.rows import (
     training_and_validation,
 )
 from classifiers.finetune.settings import DEFAULTS, check
+from classifiers.finetune.start import fit_start
 from classifiers.finetune.tops import Top, fresh_top, top_of_run
 from classifiers.finetune.train import Batch, History, as_inputs, remove_state, train
 from classifiers.selection import Candidate, write_selection
@@ -121,7 +122,11 @@ def fine_tune(
     with ExitStack() as stack:
         images = stack.enter_context(open_images(dataset_file, root))
         size = images.common_size() if images.largest() <= GRAPH_PIXELS else None
-        top_at = None if start is None else (start, features)
+        top_at = None
+        if start is not None:
+            head = Path(stack.enter_context(tempfile.TemporaryDirectory())) / start.name
+            fit_start(start, features, head, validation, seed)
+            top_at = head, features
         whole, top = _whole(
             backbone, weights, settings, size, len(images.classes), top_at, network, seed
         )
@@ -192,6 +197,7 @@ def fine_tune(
             spec,
             boundary,
             network,
+            whole.dimensions,
         )
     remove_state(directory)
 
@@ -397,6 +403,7 @@ def _write_fit(
     spec: Mapping[str, Any],
     boundary: Mapping[str, Any],
     network: Sequence[Any] | None,
+    dimensions: int,
 ) -> None:
     """Writes what was done, as `classifiers.fit.fit_head` does, and the one row of its search."""
     training, held = rows
@@ -440,7 +447,7 @@ def _write_fit(
             "layers": top.fitted.get("layers", settings["layers"]),
             "view": top.fitted.get("view", "identity"),
             **{name: top.fitted.get(name) or empty for name, empty in PLACEHOLDERS.items()},
-            "dimensions": top.fitted.get("dimensions", 0),
+            "dimensions": top.fitted.get("dimensions", dimensions),
             "classes": classes,
             "seed": seed,
             "training": {"images": len(training)},

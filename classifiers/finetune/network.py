@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ class Network:
         boundary: Where the frozen part ends.
         values: How many numbers the boundary of an image is.
         branches: Where the boundary lies within a block of several branches, what to say of it.
+        dimensions: How many numbers the top sees of an image.
         cost: What both parts cost.
         frozen: The weights that no training of these changes.
     """
@@ -44,6 +46,7 @@ class Network:
     boundary: Cut
     values: int
     branches: str | None
+    dimensions: int
     cost: Cost
     frozen: tuple[Any, ...]
 
@@ -111,6 +114,7 @@ def assemble(
         boundary=boundary,
         values=values,
         branches=branches,
+        dimensions=sum(math.prod(seen.shape[1:]) for seen in head.inputs) // len(top.views),
         cost=cost,
         frozen=tuple(lower.weights),
     )

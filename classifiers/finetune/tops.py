@@ -12,7 +12,6 @@ from classifiers.mount.runs import Run, read_runs
 from classifiers.mount.seen import average, features_seen
 from classifiers.network import stack as stacks
 from classifiers.store import load_head
-from features.errors import UserError
 
 Tensor = Any
 Stored = Callable[[str, str], Tensor]
@@ -50,24 +49,11 @@ def top_of_run(directory: Path, features: Path) -> Top:
         features: The features file that it was fitted on.
 
     Raises:
-        UserError: The head is none that gradients can train further, or none of one backbone.
+        UserError: The run was fitted on other features, or a file is missing or damaged.
     """
-    fitted = _trainable(directory)
     (run,) = read_runs(directory, [features])
     ((_, layers),) = run.layers.items()
-    return Top(layers, run.views, lambda stored: _logits_of(run, stored), fitted)
-
-
-def _trainable(directory: Path) -> dict[str, Any]:
-    from classifiers.store import read_json
-
-    fitted = read_json(directory / "fit.json")
-    if fitted["type"] in ("vote", "knn", "rbf_svm", "custom"):
-        raise UserError(
-            f"{directory}: a head of type {fitted['type']} is nothing that gradients could train "
-            "further; start from a logistic, svm, ridge, lda, nearest_mean or dense head"
-        )
-    return fitted
+    return Top(layers, run.views, lambda stored: _logits_of(run, stored), dict(run.fitted))
 
 
 def _logits_of(run: Run, stored: Stored) -> Tensor:

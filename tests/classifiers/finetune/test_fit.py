@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 
+from classifiers.calibration import read_validation
 from classifiers.finetune import train
 from classifiers.finetune.evaluate import load_tuned
 from classifiers.finetune.fit import predicted
@@ -25,6 +26,7 @@ from classifiers.finetune.network import assemble
 from classifiers.finetune.rows import CachedBoundary, LiveImages, rows_of
 from classifiers.finetune.tops import top_of_run
 from classifiers.spec import Choice
+from classifiers.store import read_json
 from features.backbones.build import build_backbone
 from features.cache import FeatureFile
 from features.datasets import open_images
@@ -87,6 +89,21 @@ def test_from_the_cached_boundary_it_learns_what_it_learns_on_the_live_network(t
         )
     assert cached["boundary"]["epochs_to_pay"] > 0
     assert cached["passes"] and not live["passes"]
+
+
+@pytest.mark.parametrize("head", ["logistic", "dense"])
+def test_it_begins_with_what_the_head_said_of_validation_before_it_had_seen_it(
+    tune: Tune, data: Data, head: str
+) -> None:
+    run = data.fit([data.run(EMBEDDED)], head, Choice("all", "mean"))
+    kept = read_validation(run)
+    assert kept is not None
+    labels, scores = kept
+    tuned = tune(start=run, learning_rate=1e-12, epochs=1)
+    said = np.log(scores[np.arange(len(labels)), labels])
+    assert tuned["began"]["val_loss"] == pytest.approx(-said.mean(), rel=1e-2)
+    assert tuned["began"]["val_accuracy"] == (scores.argmax(axis=1) == labels).mean()
+    assert tuned["dimensions"] == read_json(run / "fit.json")["dimensions"]
 
 
 def test_a_boundary_within_a_block_is_cached_as_several_layers_and_says_which_would_be_one(
@@ -185,7 +202,7 @@ fit.fine_tune(
 
 
 def test_a_killed_training_goes_on_to_the_same_end(data: Data, tmp_path: Path) -> None:
-    from classifiers.store import read_json, write_json
+    from classifiers.store import write_json
     from features.spec import feature_spec
 
     write_json(tmp_path / "spec.json", feature_spec(data.dataset, EMBEDDED))
@@ -299,7 +316,6 @@ def test_photographs_of_different_sizes_are_trained_on(tmp_path: Path) -> None:
     from classifiers.finetune.evaluate import evaluate_tuned
     from classifiers.finetune.fit import fine_tune
     from classifiers.finetune.settings import DEFAULTS
-    from classifiers.store import read_json
     from features.datasets import DatasetSpec, identify, prepare
     from features.spec import feature_spec
 
