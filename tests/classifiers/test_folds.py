@@ -32,6 +32,7 @@ DENSE = {
     "batch_size": 16,
     "monitor": "accuracy",
     "patience": 2,
+    "standardise": True,
 }
 
 

@@ -281,8 +281,8 @@ def test_progress_and_the_limit_reach_the_log(
 def test_features_that_are_not_finite_are_refused(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(spec: BackboneSpec, weights: Path | None) -> keras.Model:
-        model = build_backbone(spec, weights)
+    def broken(spec: BackboneSpec, weights: Path | None, policy: str) -> keras.Model:
+        model = build_backbone(spec, weights, policy)
         model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
         return model
 

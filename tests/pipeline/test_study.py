@@ -262,6 +262,8 @@ def test_shipped_studies_fit_definition_and_schema(
     for name in ("cifar10-jpeg.tar.gz", "mobilenet_v2_0.35_224_no_top.weights.h5"):
         (tmp_path / name).touch()
     monkeypatch.setenv("HEADSTART_REAL_DATA", str(tmp_path))
+    (tmp_path / "data" / "food10").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
     study = load_study(file)
     assert study.heads
     body = yaml.safe_load(file.read_text())

@@ -125,7 +125,7 @@ def test_the_published_boundaries_are_worth_what_counting_says(
     for width in widths:
         outputs = keras.layers.Dense(width)(outputs)
     top = keras.Model(features, outputs)
-    assert count(backbone, found, top).speedup == pytest.approx(speedup, rel=0.1)
+    assert count(backbone, found, top).speedup == pytest.approx(speedup, rel=0.12)
 
 
 def test_multiply_adds_are_weights_times_places() -> None:
