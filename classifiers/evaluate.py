@@ -57,7 +57,7 @@ def evaluate_head(
         labels, ids = opened.labels("test"), opened.ids("test")
         if len(labels) == 0:
             raise UserError(f"{opened.path}: the test split holds no image")
-        labels = _by_name(labels, opened, classes)
+        labels = by_name(labels, opened.classes, classes, f"{opened.path}: the head")
         seconds, scores = 0.0, np.empty((len(labels), len(classes)), np.float32)
         at = 0
         for values in opened.blocks("test", choice):
@@ -88,15 +88,27 @@ def _check(opened: Features, fitted: dict[str, Any], directory: Path, further: s
         )
 
 
-def _by_name(labels: np.ndarray, opened: Features, classes: list[str]) -> np.ndarray:
-    """Labels as the head has them, where a further test set numbers its classes otherwise."""
-    unknown = [name for name in opened.classes if name not in classes]
+def by_name(
+    labels: np.ndarray, names: Sequence[str], classes: Sequence[str], who: str
+) -> np.ndarray:
+    """Labels as a run has them, where a further test set numbers its classes otherwise.
+
+    Args:
+        labels: int64 (images,), indices into `names`.
+        names: The test set's classes.
+        classes: The run's.
+        who: The test set's file, and what knows the classes, for the message.
+
+    Raises:
+        UserError: The run knows none of a class.
+    """
+    unknown = [name for name in names if name not in classes]
     if unknown:
         raise UserError(
-            f"{opened.path}: the head knows no class {', '.join(map(repr, unknown))}; a further "
-            f"test set has classes of {', '.join(classes)}"
+            f"{who} knows no class {', '.join(map(repr, unknown))}; a further test set has classes "
+            f"of {', '.join(classes)}"
         )
-    places = np.array([classes.index(name) for name in opened.classes], dtype=np.int64)
+    places = np.array([classes.index(name) for name in names], dtype=np.int64)
     found: np.ndarray = places[labels]
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,24 @@ def log_evidence(X: np.ndarray, labels: np.ndarray) -> float:
         X: float32 (n, dimensions).
         labels: int64 (n,).
     """
-    n, dimensions = X.shape
-    gram = np.zeros((dimensions, dimensions))
-    present = np.unique(labels)
-    targets = (labels[:, None] == present).astype(np.float64)
-    products = np.zeros((dimensions, len(present)))
-    for start in range(0, n, 4096):
-        rows = X[start : start + 4096].astype(np.float64)
-        gram += rows.T @ rows
-        products += rows.T @ targets[start : start + 4096]
+    return _greatest(*_sums([X], labels))
+
+
+def _sums(blocks: Iterable[np.ndarray], labels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Of features in blocks of rows the Gram matrix, the sums over each class, and its rows."""
+    targets = (labels[:, None] == np.unique(labels)).astype(np.float64)
+    gram, products, at = np.zeros(()), np.zeros(()), 0
+    for block in blocks:
+        rows = block.astype(np.float64)
+        gram = gram + rows.T @ rows
+        products = products + rows.T @ targets[at : at + len(rows)]
+        at += len(rows)
+    return gram, products, targets.sum(axis=0)
+
+
+def _greatest(gram: np.ndarray, products: np.ndarray, counts: np.ndarray) -> float:
+    """The mean over the classes of the maximal log evidence, per image."""
+    n, dimensions = int(counts.sum()), len(gram)
     squares, vectors = np.linalg.eigh(gram)
     kept = squares > squares[-1] * max(n, dimensions) * np.finfo(np.float64).eps
     squares = squares[kept]
@@ -53,7 +62,7 @@ def log_evidence(X: np.ndarray, labels: np.ndarray) -> float:
         np.mean(
             [
                 _evidence(n, dimensions, squares, part, float(count))
-                for part, count in zip(along.T, targets.sum(axis=0), strict=True)
+                for part, count in zip(along.T, counts, strict=True)
             ]
         )
     )
@@ -102,12 +111,17 @@ def write_promise(features: Sequence[Path], output: Path) -> None:
     found: list[dict[str, Any]] = []
     for path in features:
         with Features(path) as opened:
-            labels = opened.labels("train")
-            values = {
-                layers: log_evidence(opened.matrix("train", Choice(layers)), labels)
-                for layers in ("last", "all")
+            blocks = opened.blocks("train", Choice("all"))
+            gram, products, counts = _sums(blocks, opened.labels("train"))
+            # The last layer is the last of all, so that its sums are among theirs.
+            last = slice(-opened.shape("train", Choice("last"))[1], None)
+        found.append(
+            {
+                "features": path.stem,
+                "last": _greatest(gram[last, last], products[last], counts),
+                "all": _greatest(gram, products, counts),
             }
-        found.append({"features": path.stem, **values})
+        )
     found.sort(key=lambda one: -float(one["last"]))
     write_json(output, {"backbones": found, "hint": hint(found)})
 

@@ -8,8 +8,11 @@ augment.py   what is drawn anew of each image in each epoch
 start.py     the head that it starts from, fitted on training images alone
 tops.py      what stands on the backbone: a head that is fitted already, or a fresh one
 network.py   all of it as one model, from images or from the boundary
+build.py     the network of a fine-tuning
+boundary.py  the cache of what is frozen: its file, whether it pays
 rows.py      images, or what is cached of them, in batches
 train.py     epochs: the best is kept, and a killed training goes on
+predict.py   what a network says of rows
 fit.py       from paths to a run's folder
 evaluate.py  opens the test split
 """

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from classifiers.evaluate import Predictions, write_evaluation
-from classifiers.finetune.fit import MODEL, predicted
+from classifiers.data import Features
+from classifiers.evaluate import Predictions, by_name, write_evaluation
+from classifiers.finetune.fit import MODEL
+from classifiers.finetune.predict import predicted
 from classifiers.finetune.rows import LiveImages, rows_of
 from classifiers.store import read_json
-from features.cache import FeatureFile
 from features.datasets import open_images
 from features.errors import UserError
 from features.load import loader
@@ -56,15 +57,7 @@ def evaluate_tuned(
         rows = rows_of(images, "test")
         if not len(rows):
             raise UserError(f"{dataset_file}: the test split holds no image")
-        unknown = [name for name in images.classes if name not in classes]
-        if unknown:
-            raise UserError(
-                f"{dataset_file}: the network knows no class {', '.join(map(repr, unknown))}; a "
-                f"further test set has classes of {', '.join(classes)}"
-            )
-        places = [classes.index(name) for name in images.classes]
-        labels = rows.labels.copy()
-        labels[:] = [places[label] for label in rows.labels]
+        labels = by_name(rows.labels, images.classes, classes, f"{dataset_file}: the network")
         source = LiveImages(images, loader(images, backbone, in_graph=False), backbone.size, MEMORY)
         start = time.perf_counter()
         scores = predicted(model, source, rows, BATCH)
@@ -101,8 +94,8 @@ def load_tuned(path: Path) -> keras.Model:
     return model
 
 
-def _passes(features: Path | None) -> dict[str, Any]:
+def _passes(features: Path | None) -> dict[str, float | None]:
     if features is None:
         return {}
-    with FeatureFile(features) as file:
-        return {features.stem: file.record.get("seconds", {}).get("total")}
+    with Features(features) as opened:
+        return opened.seconds

@@ -4,46 +4,40 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from classifiers.calibration import tempered, write_validation
-from classifiers.finetune import scratch
+from classifiers.data import Features
 from classifiers.finetune.augment import augmentation
-from classifiers.finetune.freeze import unfreeze
-from classifiers.finetune.network import Network, assemble
+from classifiers.finetune.boundary import boundary_file, decide, say_what_it_saved
+from classifiers.finetune.build import build
+from classifiers.finetune.predict import predicted
 from classifiers.finetune.rows import (
     CachedBoundary,
     LiveImages,
     Rows,
     Source,
-    ahead,
     training_and_validation,
 )
 from classifiers.finetune.settings import DEFAULTS, check
 from classifiers.finetune.start import fit_start
-from classifiers.finetune.tops import Top, fresh_top, top_of_run
-from classifiers.finetune.train import Batch, History, as_inputs, remove_state, train
+from classifiers.finetune.tops import Top
+from classifiers.finetune.train import Batch, History, remove_state, train
+from classifiers.mount.save import save_whole
 from classifiers.selection import Candidate, write_selection
 from classifiers.store import write_json
-from features.backbones.build import build_backbone
-from features.backbones.pooled import layer_names
-from features.backbones.spec import BackboneSpec
 from features.cache import FeatureFile
-from features.cache.layout import SPATIAL
-from features.datasets import Images, open_images
-from features.engines.graph import fill
+from features.datasets import open_images
 from features.environment import versions
 from features.errors import UserError
 from features.extract import GRAPH_PIXELS, extract
-from features.files import disk_errors, fingerprint, whole_file
+from features.files import fingerprint
 from features.load import loader
 from features.spec import specs_of
 
@@ -55,9 +49,6 @@ LOG = logging.getLogger("headstart")
 MODEL = "tuned.keras"
 PLACEHOLDERS: dict[str, Any] = {"root": False, "pca": None, "whiten": False}
 """What a fresh top has not."""
-
-DISK_SHARE = 0.5
-"""Of what is free, what the boundary may take where nothing else is said."""
 
 
 def fine_tune(
@@ -127,32 +118,30 @@ def fine_tune(
             head = Path(stack.enter_context(tempfile.TemporaryDirectory())) / start.name
             fit_start(start, features, head, validation, seed)
             top_at = head, features
-        whole, top = _whole(
+        whole, top = build(
             backbone, weights, settings, size, len(images.classes), top_at, network, seed
         )
-        if len(top.views) > 1 and settings["views"] != DEFAULTS["views"]:
+        if list(top.views) != ["identity"] and settings["views"] != DEFAULTS["views"]:
             raise UserError(
                 f"views: the head it starts from sees {' and '.join(top.views)} of each image "
                 "itself; leave `views` out"
             )
         rows, held = training_and_validation(images, validation, seed)
-        boundary = _decide(whole, top, settings, images, backbone, features, disk)
+        # Validation and test images are seen as they are.
+        views = list(dict.fromkeys(["identity", *settings["views"], *top.views]))
+        fields, cache = boundary_file(spec, features, whole, views)
+        count = len(views) * sum(len(images.labels(split)) for split in images.splits)
+        boundary = decide(whole, settings, count, np.dtype(backbone.dtype).itemsize, cache, disk)
         LOG.info(boundary["why"])
         source: Source
         if boundary["cached"]:
             assert whole.tail is not None
-            views = settings["views"] if len(top.views) == 1 else top.views
-            # Validation and test images are seen as they are.
-            wanted = list(dict.fromkeys(["identity", *views]))
-            spatial = [layer for _, layer in whole.keys if layer.startswith(SPATIAL)]
-            fields = _boundary_spec(spec, backbone, spatial, wanted)
-            stem = features.stem.rpartition("-")[0]
-            cache = features.with_name(f"{stem}-{fingerprint(fields)[:8]}.h5")
             extract(
                 dataset_file, root, fields, weights, cache, graphs, engine=engine, threads=threads
             )
+            with Features(cache) as opened:
+                boundary["pass"] = opened.seconds
             file = stack.enter_context(FeatureFile(cache))
-            boundary["pass"] = {cache.stem: file.record.get("seconds", {}).get("total")}
             source, model = CachedBoundary(file, whole.keys), whole.tail
         else:
             load = loader(images, backbone, in_graph=size is not None)
@@ -181,10 +170,10 @@ def fine_tune(
             fingerprint(key),
             begun=start is not None,
         )
-        _pays(boundary, history, whole)
+        say_what_it_saved(boundary, history, whole)
         probabilities = tempered(logits, 1.0)
         write_validation(directory, held.ids, held.labels, probabilities)
-        save_model(keras.Model(whole.resized.inputs, _softmax(whole.resized)), directory / MODEL)
+        save_whole(keras.Model(whole.resized.inputs, _softmax(whole.resized)), directory / MODEL)
         _write_fit(
             directory,
             settings,
@@ -200,136 +189,6 @@ def fine_tune(
             whole.dimensions,
         )
     remove_state(directory)
-
-
-def _boundary_spec(
-    spec: Mapping[str, Any], backbone: BackboneSpec, spatial: Sequence[str], views: Sequence[str]
-) -> dict[str, Any]:
-    """The spec of the features file that keeps the boundary, beside all that others keep."""
-    names = tuple(dict.fromkeys(layer.removeprefix(SPATIAL) for layer in spatial))
-    return {**spec, "backbone": asdict(replace(backbone, views=tuple(views), spatial=names))}
-
-
-def _whole(
-    spec: BackboneSpec,
-    weights: Path | None,
-    settings: Mapping[str, Any],
-    size: tuple[int, int] | None,
-    classes: int,
-    start: tuple[Path, Path] | None,
-    network: Sequence[Any] | None,
-    seed: int,
-) -> tuple[Network, Top]:
-    """Builds the network, with those of its layers trainable that are to train."""
-    import keras
-
-    policy = "mixed_bfloat16" if settings["precision"] == "fast" else "float32"
-    if network is None:
-        backbone = build_backbone(spec, weights, policy)
-    else:
-        keras.utils.set_random_seed(seed)
-        backbone = scratch.build(network, spec.size, policy)
-    # What building a backbone draws is the backbone's; all after it is the run's.
-    keras.utils.set_random_seed(seed)
-    if start is not None:
-        top = top_of_run(*start)
-    else:
-        if network is None:
-            stages = [name for name in layer_names(backbone, spec) if SPATIAL not in name]
-        else:
-            stages = [backbone.operations[-1].name]
-        layers = _layers(backbone, stages, settings["layers"])
-        top = fresh_top(layers, settings["stack"], classes)
-    unfreeze(backbone, settings["unfreeze"], settings["batch_norm"])
-    return assemble(backbone, spec, top, size), top
-
-
-def _layers(backbone: keras.Model, stages: Sequence[str], chosen: Any) -> list[str]:
-    """The layers that a fresh top sees, as features files name them."""
-    if chosen in ("last", "all"):
-        return list(stages[-1:] if chosen == "last" else stages)
-    ends = {"last": stages[-1], f"{SPATIAL}last": SPATIAL + stages[-1]}
-    layers = [ends.get(name, name) for name in chosen]
-    known = {operation.name for operation in backbone.operations}
-    unknown = [name for name in layers if name.removeprefix(SPATIAL) not in known]
-    if unknown:
-        raise UserError(
-            f"layers: the backbone has no layer {', '.join(unknown)}; allowed: last, all, or any "
-            f"of {', '.join(stages)}, each also as {SPATIAL}<name>, unpooled"
-        )
-    return layers
-
-
-def _decide(
-    whole: Network,
-    top: Top,
-    settings: Mapping[str, Any],
-    images: Images,
-    spec: BackboneSpec,
-    features: Path,
-    disk: float | None,
-) -> dict[str, Any]:
-    """Whether the frozen part is computed once, and why."""
-    cost, epochs = whole.cost, settings["epochs"]
-    views = len({"identity", *settings["views"], *top.views})
-    count = sum(len(images.labels(split)) for split in images.splits)
-    size = whole.values * count * views * np.dtype(spec.dtype).itemsize
-    features.parent.mkdir(parents=True, exist_ok=True)
-    allowed = disk or DISK_SHARE * shutil.disk_usage(features.parent).free
-    drawn = settings["augmentation"] or settings["mixup"] or settings["cutmix"]
-    live = "every epoch goes through the live network"
-    cached = False
-    if not cost.frozen:
-        why = f"nothing is frozen below the first layer that trains: {live}"
-    elif whole.tail is None:
-        why = f"the boundary is no image-like layer, as a features file keeps it: {live}"
-    elif drawn:
-        why = f"images are drawn anew in every epoch: {live}"
-    elif epochs < cost.epochs_to_pay:
-        why = (
-            f"caching the boundary would pay after {cost.epochs_to_pay} epochs, counting "
-            f"operations, and there are {epochs}: {live}"
-        )
-    elif size > allowed:
-        why = (
-            f"the boundary of all images would take {size / 1e9:.1f} GB, and {allowed / 1e9:.1f} "
-            f"are allowed (`disk`, or else half of what is free): {live}"
-        )
-    else:
-        cached = True
-        at = ", ".join(whole.boundary.crossing) or "the pooled layers"
-        why = (
-            f"what is frozen is computed once, up to {at} ({size / 1e9:.2f} GB): an epoch is "
-            f"{cost.speedup:,.1f} times faster, counting operations"
-        )
-    if whole.branches and cached:
-        LOG.info(whole.branches)
-    return {
-        "layers": list(whole.boundary.crossing),
-        "cached": cached,
-        "why": why,
-        "bytes": size,
-        "multiply_adds": asdict(cost),
-        "speedup_by_count": cost.speedup,
-        "pass": {},
-    }
-
-
-def _pays(boundary: dict[str, Any], history: History, whole: Network) -> None:
-    """Says after how many epochs the cache has cost less than it saved."""
-    seconds = next(iter(boundary["pass"].values()), None)
-    if seconds is None or not history.epochs:
-        return
-    epoch = float(np.median([one["seconds"] for one in history.epochs]))
-    saved = epoch * (whole.cost.speedup - 1)
-    boundary["epochs_to_pay"] = math.ceil(seconds / saved)
-    pays = boundary["epochs_to_pay"]
-    done = len(history.epochs)
-    verdict = "it has paid for itself" if pays <= done else "it would pay for itself"
-    LOG.info(
-        f"the boundary took {seconds:.1f} s, an epoch {epoch:.1f} s; on the live network one would "
-        f"take about {epoch + saved:.1f} s, counting operations: {verdict} after {pays} epochs"
-    )
 
 
 def _batches(
@@ -356,39 +215,10 @@ def _batches(
     return batches
 
 
-def predicted(model: keras.Model, source: Source, rows: Rows, batch: int) -> np.ndarray:
-    """A network's outputs for rows as they are, float32 (rows, classes)."""
-    found = []
-
-    def inputs() -> Iterator[tuple[list[np.ndarray], int]]:
-        for at in range(0, len(rows), batch):
-            chosen = np.arange(at, min(at + batch, len(rows)))
-            taken = source.take(rows, chosen, np.full(len(chosen), "identity"))
-            # Filled up, so that nothing is compiled twice.
-            yield [fill(one, batch) for one in taken], len(chosen)
-
-    for taken, count in ahead(inputs()):
-        found.append(model.predict_on_batch(as_inputs(taken))[:count])
-    return np.concatenate(found).astype(np.float32)
-
-
 def _softmax(model: keras.Model) -> Any:
     import keras
 
     return keras.layers.Softmax(name="probabilities", dtype="float32")(model.output)
-
-
-def save_model(model: keras.Model, path: Path) -> None:
-    """Saves a model of Keras, whole or not at all."""
-    with (
-        disk_errors(path),
-        whole_file(path) as part,
-        # Keras wants its own suffix, and within one disk nothing is copied.
-        tempfile.TemporaryDirectory(dir=path.parent) as folder,
-    ):
-        archive = Path(folder) / path.name
-        model.save(archive)
-        archive.replace(part)
 
 
 def _write_fit(

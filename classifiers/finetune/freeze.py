@@ -160,12 +160,8 @@ def quiet(backbone: keras.Model, boundary: Cut) -> None:
 
     `fit` puts every layer that it reaches into training mode.
     """
-    for name in boundary.frozen:
-        operation = backbone.get_layer(name) if _is_layer(backbone, name) else None
-        for layer in operation._flatten_layers() if operation is not None else ():
+    frozen = set(boundary.frozen)
+    for outer in backbone.layers:
+        for layer in outer._flatten_layers() if outer.name in frozen else ():
             if type(layer).__name__.endswith("Dropout"):
                 layer.rate = 0.0
-
-
-def _is_layer(backbone: keras.Model, name: str) -> bool:
-    return any(layer.name == name for layer in backbone.layers)

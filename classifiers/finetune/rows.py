@@ -163,7 +163,7 @@ class CachedBoundary:
             keys: View and layer of each input.
         """
         self._file, self._keys = file, keys
-        self._single = len({view for view, _ in keys}) == 1
+        self._as_they_are = {view for view, _ in keys} == {"identity"}
 
     def take(self, rows: Rows, chosen: np.ndarray, views: np.ndarray) -> list[np.ndarray]:
         """One array an input, in the file's dtype, (chosen, ...)."""
@@ -171,8 +171,8 @@ class CachedBoundary:
         inputs = []
         for own, layer in self._keys:
             found: np.ndarray | None = None
-            # A network that sees several views of an image sees these, and no other.
-            wanted = views if self._single else np.full(len(chosen), own)
+            # A network that makes views of an image itself sees these, and no other.
+            wanted = views if self._as_they_are else np.full(len(chosen), own)
             for split in np.unique(splits):
                 for view in np.unique(wanted):
                     mine = np.flatnonzero((splits == split) & (wanted == view))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from features.backbones.build import fresh_keras
 from features.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,15 +81,8 @@ def build(layers: Sequence[Any], size: tuple[int, int], policy: str = "float32")
     Raises:
         UserError: The images are too small for all of it.
     """
-    import keras
-
-    # A fresh count of unnamed layers, which are saved by name.
-    keras.utils.clear_session()
-    keras.config.set_dtype_policy(policy)
-    try:
+    with fresh_keras(policy):
         network = _built(layers, size)
-    finally:
-        keras.config.set_dtype_policy("float32")
     network.trainable = False
     return network
 

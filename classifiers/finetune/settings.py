@@ -31,6 +31,9 @@ DEFAULTS: dict[str, Any] = {
 }
 """Every setting of a fine-tuning with its default."""
 
+GRADIENTS = ("logistic", "svm", "ridge", "lda", "nearest_mean", "dense")
+"""Types of heads that gradients can train further, so that a fine-tuning may start from them."""
+
 AUGMENTATIONS = {
     "flip": "horizontal, vertical or both",
     "rotation": "degrees to either side, up to 180",

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from classifiers.calibration import VALIDATION
 from classifiers.data import Features
+from classifiers.finetune.settings import GRADIENTS
 from classifiers.heads import make_head
 from classifiers.pools import read_pool
 from classifiers.spec import Choice
 from classifiers.store import read_json, save_head
 from features.errors import UserError
-
-GRADIENTS = ("logistic", "svm", "ridge", "lda", "nearest_mean", "dense")
-"""Types of heads that gradients can train further."""
 
 
 def fit_start(run: Path, features: Path, directory: Path, validation: float, seed: int) -> None:

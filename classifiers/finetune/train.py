@@ -15,6 +15,7 @@ import numpy as np
 
 from classifiers.finetune.rows import ahead
 from classifiers.network import schedule as schedules
+from classifiers.network.epochs import log_losses
 from features.errors import UserError
 from features.files import disk_errors, whole_file
 from features.progress import progress
@@ -119,7 +120,8 @@ def train(
                 settings["schedule"], [epoch["val_loss"] for epoch in history.epochs]
             )
             figures = _epoch(network, optimizer, batches(number), rates[number] * fall, advance)
-            if not all(np.isfinite([figures["loss"], *map(_norm, changing)])):
+            weights = map(_numbers, changing)
+            if not (np.isfinite(figures["loss"]) and all(np.isfinite(w).all() for w in weights)):
                 history.status = "diverged"
                 break
             logits = held()
@@ -219,11 +221,6 @@ def _by_xla() -> bool:
     return keras.backend.backend() == "jax" or bool(gpus())
 
 
-def _norm(variable: Any) -> float:
-    """Finite where all of a variable is."""
-    return float(np.abs(_numbers(variable).astype(np.float64)).sum())
-
-
 def _numbers(variable: Any) -> np.ndarray:
     import keras
 
@@ -233,11 +230,8 @@ def _numbers(variable: Any) -> np.ndarray:
 
 def _judged(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Log loss and accuracy."""
-    wide = logits.astype(np.float64)
-    wide -= wide.max(axis=1, keepdims=True)
-    chosen = wide[np.arange(len(labels)), labels]
-    loss = np.log(np.exp(wide).sum(axis=1)) - chosen
-    right = wide.argmax(axis=1) == labels
+    loss = log_losses(logits.astype(np.float64), labels)
+    right = logits.argmax(axis=1) == labels
     return {"val_loss": float(loss.mean()), "val_accuracy": float(right.mean())}
 
 

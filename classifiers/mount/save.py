@@ -40,12 +40,21 @@ def save_mounted(model: keras.Model, path: Path) -> None:
             f"({', '.join(foreign)}); use the mounted model in Python, or write it as TensorFlow's "
             "SavedModel, which needs no layers' code, by its method `export`"
         )
+    save_whole(model, path)
+
+
+def save_whole(model: keras.Model, path: Path) -> None:
+    """Saves any model of Keras, whole or not at all; the file ends in `.keras`.
+
+    Raises:
+        UserError: The disk does not take it.
+    """
     with (
         disk_errors(path),
         whole_file(path) as part,
         # Keras wants its own suffix, and within one disk nothing is copied.
         tempfile.TemporaryDirectory(dir=path.parent) as folder,
     ):
-        archive = Path(folder) / "mounted.keras"
+        archive = Path(folder) / path.name
         model.save(archive)
         archive.replace(part)

@@ -205,8 +205,18 @@ def evaluated(
         place += len(values)
         right += int((logits.argmax(axis=1) == wanted).sum())
         logits, wanted = logits[wanted >= 0], wanted[wanted >= 0]
-        logits = logits - logits.max(axis=1, keepdims=True)
-        chosen = logits[np.arange(len(wanted)), wanted]
-        costs.append(np.log(np.exp(logits).sum(axis=1)) - chosen)
+        costs.append(log_losses(logits, wanted))
     cost = np.concatenate(costs)
     return float(cost.mean()) if len(cost) else float("nan"), right / len(targets)
+
+
+def log_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The log loss of each row, in the logits' dtype.
+
+    Args:
+        logits: (n, classes).
+        labels: int (n,).
+    """
+    below = logits - logits.max(axis=1, keepdims=True)
+    losses: np.ndarray = np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(labels)), labels]
+    return losses

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,20 +46,32 @@ def build_backbone(
     Raises:
         UserError: The weights are not this backbone's, or the file is no Keras model.
     """
-    import keras
-
-    # Keras numbers unnamed layers by process: a fresh count gives a backbone the same names always.
-    # It forgets the dtype policy with it.
-    keras.utils.clear_session()
-    keras.config.set_dtype_policy(policy)
-    try:
+    with fresh_keras(policy):
         model = _built(spec, weights)
-    finally:
-        keras.config.set_dtype_policy("float32")
     # Every layer, and not the call alone: `training=False` does not hold BatchNormalization in
     # inference mode once an outer model trains.
     model.trainable = False
     return model
+
+
+@contextmanager
+def fresh_keras(policy: str) -> Iterator[None]:
+    """Has a network built in it get the same names of layers always, and a dtype policy.
+
+    Keras numbers unnamed layers by process, until the count begins anew; and then it forgets the
+    policy, too.
+
+    Args:
+        policy: "float32" or "mixed_bfloat16". Behind it, it is "float32" again.
+    """
+    import keras
+
+    keras.utils.clear_session()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def _built(spec: BackboneSpec, weights: Path | None) -> keras.Model:

@@ -39,10 +39,10 @@ def tune(data: Data, tmp_path: Path) -> Tune:
             None,
             feature_spec(data.dataset, EMBEDDED),
             None,
-            data.run(EMBEDDED),
-            directory,
-            DEFAULTS | {"epochs": 2, "batch_size": 16} | settings,
+            directory=directory,
+            settings=DEFAULTS | {"epochs": 2, "batch_size": 16} | settings,
             **{
+                "features": data.run(EMBEDDED),
                 "graphs": data.folder / "graphs",
                 "validation": 0.3,
                 "seed": 0,

@@ -20,9 +20,9 @@ import pytest
 from classifiers.calibration import read_validation
 from classifiers.finetune import train
 from classifiers.finetune.evaluate import load_tuned
-from classifiers.finetune.fit import predicted
 from classifiers.finetune.freeze import unfreeze
 from classifiers.finetune.network import assemble
+from classifiers.finetune.predict import predicted
 from classifiers.finetune.rows import CachedBoundary, LiveImages, rows_of
 from classifiers.finetune.tops import top_of_run
 from classifiers.spec import Choice
@@ -51,7 +51,11 @@ def test_the_first_prediction_is_that_of_the_head_on_the_cache(
 ) -> None:
     spec = replace(HALF, spatial=("stage3_block1_out",))
     features = data.run(spec)
-    choices = {"logistic": Choice("all", "mean"), "svm": Choice("last", pca=10, whiten=True)}
+    choices = {
+        "logistic": Choice("all", "mean"),
+        "svm": Choice("last", pca=10, whiten=True),
+        "ridge": Choice("last", "mirror"),
+    }
     run = data.fit([features], head, choices.get(head, Choice()))
     backbone = build_backbone(spec, None)
     # The last stage alone is frozen or all but the top, so that both halves are in use.
@@ -70,7 +74,10 @@ def test_the_first_prediction_is_that_of_the_head_on_the_cache(
     np.testing.assert_allclose(softmax(logits), expected(run), atol=1e-3)
 
 
-def test_from_the_cached_boundary_it_learns_what_it_learns_on_the_live_network(tune: Tune) -> None:
+def test_from_the_cached_boundary_it_learns_what_it_learns_on_the_live_network(
+    tune: Tune, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "none-00000000.h5"
     settings: dict[str, Any] = {
         "unfreeze": {"from": "stage3_block1_1_conv"},
         "stack": [{"dense": 16}, {"dropout": 0.2}],
@@ -78,7 +85,7 @@ def test_from_the_cached_boundary_it_learns_what_it_learns_on_the_live_network(t
         "learning_rate": 1e-3,
     }
     cached = tune("cached", **settings)
-    live = tune("live", arguments={"disk": 1.0}, **settings)
+    live = tune("live", arguments={"disk": 1.0, "features": elsewhere}, **settings)
     assert (cached["boundary"]["cached"], live["boundary"]["cached"]) == (True, False)
     assert "would take" in live["boundary"]["why"] and "`disk`" in live["boundary"]["why"]
     for figure in ("loss", "val_loss"):
@@ -104,6 +111,13 @@ def test_it_begins_with_what_the_head_said_of_validation_before_it_had_seen_it(
     assert tuned["began"]["val_loss"] == pytest.approx(-said.mean(), rel=1e-2)
     assert tuned["began"]["val_accuracy"] == (scores.argmax(axis=1) == labels).mean()
     assert tuned["dimensions"] == read_json(run / "fit.json")["dimensions"]
+
+
+def test_a_boundary_that_is_there_is_used_however_little_is_free(tune: Tune) -> None:
+    settings: dict[str, Any] = {"unfreeze": {"from": "stage3_block1_1_conv"}, "epochs": 3}
+    first = tune("first", **settings)
+    again = tune("again", arguments={"disk": 1.0}, **settings)
+    assert (first["boundary"]["cached"], again["boundary"]["cached"]) == (True, True)
 
 
 def test_a_boundary_within_a_block_is_cached_as_several_layers_and_says_which_would_be_one(

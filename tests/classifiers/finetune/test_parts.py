@@ -11,7 +11,7 @@ import pytest
 from classifiers.finetune import scratch
 from classifiers.finetune.augment import augmentation
 from classifiers.finetune.cost import count, multiply_adds
-from classifiers.finetune.freeze import cut, first_layer, unfreeze
+from classifiers.finetune.freeze import cut, first_layer, quiet, unfreeze
 from classifiers.finetune.rows import ahead
 from classifiers.finetune.settings import DEFAULTS, check
 from features.errors import UserError
@@ -135,6 +135,20 @@ def test_multiply_adds_are_weights_times_places() -> None:
     network = keras.Model(inputs, keras.layers.Dense(5)(keras.layers.Flatten()(separable)))
     found = [multiply_adds(layer) for layer in network.layers]
     assert found == [0, 6 * 6 * 27 * 4, 36 * (9 * 4 + 4 * 6), 0, 36 * 6 * 5]
+
+
+def test_dropout_drops_nothing_in_the_frozen_part_and_goes_on_in_the_rest() -> None:
+    inputs = keras.Input((8, 8, 3))
+    below = keras.layers.Dropout(0.5, name="below")(keras.layers.Conv2D(4, 3)(inputs))
+    trained = keras.layers.Conv2D(4, 3, name="trained")(below)
+    network = keras.Model(inputs, keras.layers.Dropout(0.5, name="above")(trained))
+    network.trainable = False
+    unfreeze(network, {"from": "trained"}, "frozen")
+    quiet(network, cut(network, ["above"]))
+    frozen = keras.Model(inputs, below)
+    images = np.ones((1, 8, 8, 3), np.float32)
+    np.testing.assert_array_equal(frozen(images, training=True), frozen(images, training=False))
+    assert network.get_layer("above").rate == 0.5
 
 
 ALL = {

@@ -24,21 +24,12 @@ from features.extract import extract
 from features.files import fingerprint
 from features.spec import feature_spec
 
+from ...features.conftest import BACKBONE
+
 SIZE = (16, 12)
 """Height and width of the images."""
 
-EMBEDDED = BackboneSpec(
-    architecture="Embedded",
-    alpha=1.0,
-    size=(32, 32),
-    resize="stretch",
-    interpolation="bilinear",
-    preprocessing="tf",
-    weights="embedded",
-    views=("identity", "mirror"),
-    dtype="float32",
-    precision="exact",
-)
+EMBEDDED = replace(BACKBONE, dtype="float32")
 HALF = replace(EMBEDDED, dtype="float16")
 MOBILENET = replace(
     EMBEDDED,

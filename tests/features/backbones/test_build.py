@@ -10,19 +10,11 @@ import numpy as np
 import pytest
 
 from features.backbones.build import build_backbone
-from features.backbones.spec import BackboneSpec
 from features.errors import UserError
 
-EMBEDDED = BackboneSpec(
-    architecture="Embedded",
-    alpha=1.0,
-    size=(32, 32),
-    resize="stretch",
-    interpolation="bilinear",
-    preprocessing="tf",
-    weights="embedded",
-    views=("identity",),
-)
+from ..conftest import BACKBONE
+
+EMBEDDED = replace(BACKBONE, views=("identity",), precision="fast")
 MOBILENET = replace(
     EMBEDDED, architecture="MobileNetV2", alpha=0.35, weights="sha256 of a local file"
 )

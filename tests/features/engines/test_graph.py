@@ -5,24 +5,14 @@ from __future__ import annotations
 import keras
 import pytest
 
-from features.backbones.spec import BackboneSpec
 from features.engines.graph import Graph, build
 
-EMBEDDED = BackboneSpec(
-    architecture="Embedded",
-    alpha=1.0,
-    size=(32, 32),
-    resize="stretch",
-    interpolation="bilinear",
-    preprocessing="tf",
-    weights="embedded",
-    views=("identity",),
-)
+from ..conftest import BACKBONE
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_a_backbone_computes_as_its_policy_says_and_nothing_after_it_does(policy: str) -> None:
-    built = build(Graph(EMBEDDED, None, (16, 16), 2), policy)
+    built = build(Graph(BACKBONE, None, (16, 16), 2), policy)
     convolutions = [
         layer for layer in built.model._flatten_layers() if isinstance(layer, keras.layers.Conv2D)
     ]
