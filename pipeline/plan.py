@@ -98,10 +98,12 @@ class TunePlan:
     Attributes:
         backbone: The backbone, its data set, and where its features are or would be.
         start: The run whose head it starts from, if it starts from one.
+        further: Each further test set, by its name.
     """
 
     backbone: FeaturesPlan
     start: RunPlan | None
+    further: dict[str, DatasetPlan]
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,8 @@ class RunPlan:
         return [plan.link for plan in self.features]
 
     def further_links(self, further: str) -> list[Path]:
-        """The features of a further test set."""
-        return [] if self.tune else [plan.link for plan in self.further[further]]
+        """The same of a further test set."""
+        return [plan.link for plan in self.further[further]]
 
     def images(self, further: str | None = None) -> list[Path]:
         """What stands for the data set, or a further test set, where images are seen."""
@@ -164,7 +166,7 @@ class RunPlan:
     def _dataset(self, further: str | None) -> DatasetPlan | None:
         if self.tune is None:
             return None
-        return self.further[further][0].dataset if further else self.tune.backbone.dataset
+        return self.tune.further[further] if further else self.tune.backbone.dataset
 
     def tune_resource(self, name: str) -> str:
         """Of a backbone that is trained further a field of its `FeaturesPlan`, or nothing."""
@@ -213,13 +215,7 @@ class StudyPlan:
     @property
     def passes(self) -> list[FeaturesPlan]:
         """All features files, those of further test sets too."""
-        further = [
-            plan
-            for run in self.runs
-            for plans in run.further.values()
-            for plan in plans
-            if not run.tune
-        ]
+        further = [plan for run in self.runs for plans in run.further.values() for plan in plans]
         return list({plan.file: plan for plan in [*self.features, *further]}.values())
 
     @property
@@ -393,12 +389,13 @@ def _tunings(
 ) -> list[RunPlan]:
     """Every backbone that is trained further, with each seed."""
     found = []
+    some = next(iter(features.values()))
+    tests = {test: next(iter(plans.values())).dataset for test, plans in further.items()}
     for key, tuning in study.fine_tune.items():
         label = tuning.backbone or "network"
+        plan = features[label] if tuning.backbone else _network(tuning, some)
         for seed in study.seeds:
             start = runs[f"{label}.{tuning.head}.{seed}"] if tuning.head else None
-            some = next(iter(features.values()))
-            plan = features[label] if tuning.backbone else _network(tuning, some)
             head = {"type": "fine_tune", "settings": tuning.settings, "spec": plan.spec}
             if tuning.network:
                 head["network"] = tuning.network.layers
@@ -411,12 +408,10 @@ def _tunings(
                     folds=None,
                     seed=seed,
                     members=(),
-                    further={
-                        test: (plans[label] if tuning.backbone else next(iter(plans.values())),)
-                        for test, plans in further.items()
-                    },
+                    # It sees their images, and no features.
+                    further={test: () for test in tests},
                     study=name,
-                    tune=TunePlan(plan, start),
+                    tune=TunePlan(plan, start, tests),
                 )
             )
     return found

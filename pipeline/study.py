@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from classifiers.finetune.settings import GRADIENTS
 from classifiers.heads import DEFAULTS
 from classifiers.heads.where import check_module
 from classifiers.network.schedule import parsed as check_schedule
@@ -516,9 +517,6 @@ HEADS: dict[str, type[Section]] = {
     "vote": Vote,
 }
 
-TUNABLE = ("logistic", "svm", "ridge", "lda", "nearest_mean", "dense")
-"""Types of heads that a fine-tuning may start from."""
-
 AnyHead = Annotated[
     Logistic | Svm | Ridge | Lda | NearestMean | Knn | RbfSvm | Dense | Custom | Vote,
     Discriminator("type"),
@@ -694,7 +692,7 @@ class Study(Section):
         able = [
             name
             for name, head in self.heads.items()
-            if head.type in TUNABLE and not getattr(head, "join", None)
+            if head.type in GRADIENTS and not getattr(head, "join", None)
         ]
         if tuning.head not in able:
             raise wrong(

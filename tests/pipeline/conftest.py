@@ -23,6 +23,15 @@ PARTS = (
     "environment.yaml",
 )
 
+PUBLISHED = (
+    "cifar10_inceptionresnetv2",
+    "cifar10_resnet50",
+    "cifar10_mobilenetv2",
+    "cifar10_densenet121",
+    "food101_vgg16",
+)
+"""The studies of published pipelines."""
+
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 

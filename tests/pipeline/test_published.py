@@ -12,15 +12,7 @@ from PIL import Image
 from pipeline.load import load_study
 from pipeline.study import Study
 
-from .conftest import ROOT, copy_project, snakemake
-
-PUBLISHED = (
-    "cifar10_inceptionresnetv2",
-    "cifar10_resnet50",
-    "cifar10_mobilenetv2",
-    "cifar10_densenet121",
-    "food101_vgg16",
-)
+from .conftest import PUBLISHED, ROOT, copy_project, snakemake
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ..pipeline.conftest import PUBLISHED
+
 ROOT = Path(__file__).parents[2]
 DATA = os.environ.get("HEADSTART_REAL_DATA")
 
@@ -30,14 +32,6 @@ pytestmark = [
 ]
 
 IMAGES = {"train": 120, "test": 60}
-
-PUBLISHED = (
-    "cifar10_inceptionresnetv2",
-    "cifar10_resnet50",
-    "cifar10_mobilenetv2",
-    "cifar10_densenet121",
-    "food101_vgg16",
-)
 
 
 def made_small(name: str, folder: Path) -> dict[str, Any]:
