@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def predicted(model: keras.Model, source: Source, rows: Rows, batch: int) -> np.ndarray:
     """A network's outputs for rows as they are, float32 (rows, classes)."""
+    # What is filled up is computed, too: of few rows as many as there are will do.
+    batch = min(batch, len(rows))
     found = []
 
     def inputs() -> Iterator[tuple[list[np.ndarray], int]]:

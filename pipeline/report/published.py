@@ -42,6 +42,8 @@ def _row(run: Run, accuracy: float, weights: Mapping[str, Any]) -> dict[str, Any
     return {
         "run": run,
         "accuracy": accuracy,
+        # As many as were reported, up to two.
+        "digits": 1 if round(accuracy, 3) == accuracy else 2,
         "difference": run["test"]["accuracy"] - accuracy,
         "within": run["test"]["low"] <= accuracy <= run["test"]["high"],
         "random": _random(run, weights),
