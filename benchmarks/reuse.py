@@ -8,10 +8,11 @@ epochs. Left out are the first step, which traces the graph, and what `fit` does
 
 Headstart chooses on validation, fits again on train and validation, evaluates and compares, on all
 images: from nothing, with the conversion of the network and the pass, and with the features there.
-It trains dense heads of the same layers, optimiser and epochs; for the plain softmax layer it has
-logistic regression. Neither side's seconds hold the import of Keras. Images and weights are made
-up, which changes the seconds of no step; only logistic regression takes more or fewer of them on
-other features.
+It trains dense heads of the same layers, optimiser and epochs. Of one layer the peer trains softmax
+with cross-entropy, squared hinge and squared error, for which Headstart has logistic regression,
+the linear SVM and ridge. Neither side's seconds hold the import of Keras. Images and weights are
+made up, which changes the seconds of no step; only the solvers of logistic regression and SVM take
+more or fewer of them on other features.
 """
 
 from __future__ import annotations
@@ -42,16 +43,17 @@ from features.extract import extract
 from features.files import fingerprint
 from features.spec import feature_spec
 
-HEADS: dict[str, tuple[tuple[int, ...], float]] = {
-    "softmax": ((), 0.0),
-    "dense_64": ((64,), 0.0),
-    "dense_128": ((128,), 0.0),
-    "dense_256": ((256,), 0.0),
-    "dropout": ((256,), 0.5),
-    "deep": ((256, 128), 0.5),
+LINEAR = {
+    "logistic": (HeadSpec("logistic", {"C": 0.001}), "softmax", "categorical_crossentropy"),
+    "svm": (HeadSpec("svm", {"C": 0.0003}), "linear", "squared_hinge"),
+    "ridge": (HeadSpec("ridge", {"alpha": 1000.0}), "linear", "mean_squared_error"),
 }
-"""The widths of each head's hidden layers, and the dropout behind them."""
+"""Ours, and the activation and the loss of the peer's layer."""
 
+DENSE = {"dense_64": (64, 0.0), "dense_128": (128, 0.0), "dropout_256": (256, 0.5)}
+"""The width of the hidden layer, and the dropout behind it."""
+
+HEADS = (*LINEAR, *DENSE)
 EPOCHS = 10
 CLASSES = 10
 RATE = 1e-3
@@ -92,21 +94,20 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
 
 def live_model(spec: BackboneSpec, image: tuple[int, ...], head: str) -> keras.Model:
     """A head on the live backbone, whose layers are frozen: no gradient is computed through it."""
-    hidden, dropout = HEADS[head]
+    _, activation, loss = LINEAR.get(head, LINEAR["logistic"])
     backbone = build_backbone(spec, None)
     inputs = keras.Input(image)
     x = preprocess(keras.layers.Resizing(*spec.size)(inputs), spec.preprocessing)
     x = keras.layers.GlobalAveragePooling2D()(backbone(x, training=False))
-    for width in hidden:
+    if head in DENSE:
+        width, dropout = DENSE[head]
         x = keras.layers.Dense(width, activation="relu")(x)
         if dropout:
             x = keras.layers.Dropout(dropout)(x)
-    model = keras.Model(inputs, keras.layers.Dense(CLASSES, activation="softmax")(x))
+    model = keras.Model(inputs, keras.layers.Dense(CLASSES, activation=activation)(x))
     # It has Keras choose whether to compile by XLA, which it does not for the resize. Forced to, it
     # took seven times as long or more on a CPU.
-    model.compile(
-        keras.optimizers.Adam(RATE), "sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
+    model.compile(keras.optimizers.Adam(RATE), loss, metrics=["categorical_accuracy"])
     return model
 
 
@@ -118,6 +119,7 @@ def live(
     Returns:
         The seconds an image to train on it and to evaluate it, of each step but the first.
     """
+    labels = keras.utils.to_categorical(labels[: SAMPLE + HELD], CLASSES)
     training = slice(SAMPLE - HELD)
     held, test = slice(SAMPLE - HELD, SAMPLE), slice(SAMPLE, SAMPLE + HELD)
     model, clock = live_model(spec, pixels.shape[1:], head), Clock()
@@ -149,10 +151,10 @@ def live_scaled(
 
 def head_spec(name: str) -> HeadSpec:
     """A head as a study would ask for it: single values, since the peer has no grid either."""
-    hidden, dropout = HEADS[name]
-    if not hidden:
-        return HeadSpec("logistic", {"C": 0.001})
-    own = {"hidden": list(hidden), "dropout": dropout, "learning_rate": RATE, "epochs": EPOCHS}
+    if name in LINEAR:
+        return LINEAR[name][0]
+    width, dropout = DENSE[name]
+    own = {"hidden": [width], "dropout": dropout, "learning_rate": RATE, "epochs": EPOCHS}
     return HeadSpec("dense", DEFAULTS["dense"] | own | {"batch_size": BATCHES[-1]})
 
 
@@ -184,7 +186,7 @@ def measure(architecture: str, size: int, alpha: float, images: int, repeats: in
     pixels = rng.integers(0, 256, (images + test, 32, 32, 3), dtype=np.uint8)
     labels = np.arange(images + test) % CLASSES
     # By its best step, for whatever else the machine does must not choose.
-    quickest = min(BATCHES, key=lambda size: live(pixels, labels, spec, "softmax", size)[0].min())
+    quickest = min(BATCHES, key=lambda size: live(pixels, labels, spec, "logistic", size)[0].min())
     theirs, from_nothing, from_cache = [], [], []
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as name:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.network import schedule as schedules
 from classifiers.network import stack as stacks
 from classifiers.network.epochs import Steps, cross_entropy, evaluated, steps_of
-from classifiers.network.rows import READ_ROWS, Rows, blocks, is_lazy, shuffled, whole_rows
+from classifiers.network.rows import Rows, blocks, is_lazy, shuffled, whole_rows
+from classifiers.solvers.moments import moments
+from classifiers.solvers.rows import Rows as Sums
 from classifiers.split import stratified
 from features.errors import UserError
 from features.progress import progress
@@ -25,7 +26,8 @@ from features.progress import progress
 if TYPE_CHECKING:
     import keras
 
-PREDICT_ROWS = 4096
+CACHED_ROWS = 128
+Statistics = tuple[np.ndarray, np.ndarray]
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 MONITORS = ("accuracy", "loss")
 HELD_SHARE = 0.1
@@ -171,10 +173,7 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X, y, validation = self._held_out(X, y)
         self.classes_, targets = np.unique(y, return_inverse=True)
         keras.utils.set_random_seed(self.seed)
-        statistics = _statistics(X)
-        if not self.standardise:
-            # The layer stays, and changes nothing.
-            statistics.mean_, statistics.scale_ = 0 * statistics.mean_, 0 * statistics.scale_ + 1
+        statistics = self._statistics(X, targets)
         self.model_, judged, trained = self._networks(statistics)
         watched = None
         if validation is not None:
@@ -229,17 +228,27 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         stacks.check(self.stack)
         return self.stack
 
-    def _networks(self, statistics: StandardScaler) -> tuple[keras.Model, keras.Model, keras.Model]:
+    def _statistics(self, X: Rows, codes: np.ndarray) -> Statistics:
+        """What is subtracted of each feature, and by what it is divided then."""
+        known = moments(Sums(X, codes), len(self.classes_))
+        if not self.standardise:
+            # The layer stays, and changes nothing.
+            return np.zeros_like(known.mean), np.ones_like(known.mean)
+        varies = known.inverse_scale > 0
+        return known.mean, 1 / np.where(varies, known.inverse_scale, 1)
+
+    def _networks(self, statistics: Statistics) -> tuple[keras.Model, keras.Model, keras.Model]:
         """The network from features to probabilities, to logits, and from standardised to logits.
 
         The last is the one to train: rows are standardised once, not again in every epoch.
         """
         import keras
 
-        inputs = keras.Input(statistics.mean_.shape, name="features")
-        standardised = keras.layers.Normalization(
-            mean=statistics.mean_, variance=statistics.scale_**2, name="standardise"
-        )(inputs)
+        mean, scale = statistics
+        inputs = keras.Input(mean.shape, name="features")
+        standardised = keras.layers.Normalization(mean=mean, variance=scale**2, name="standardise")(
+            inputs
+        )
         outputs = stacks.apply(self._layers(), standardised)
         logits = keras.layers.Dense(len(self.classes_), name="logits")(outputs)
         probabilities = keras.layers.Softmax(name="probabilities")(logits)
@@ -252,7 +261,7 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _train(
         self,
         network: keras.Model,
-        statistics: StandardScaler,
+        statistics: Statistics,
         X: Rows,
         targets: np.ndarray,
         watched: Callable[[], tuple[float, float]] | None,
@@ -268,8 +277,8 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         run = steps_of(network, optimizer, loss, self.batch_size)
         steps = -(-len(targets) // self.batch_size)
         # Rows in memory are standardised once, and kept where the network runs.
-        prepare = partial(_standardise, statistics=statistics) if is_lazy(X) else None
-        rows = X if is_lazy(X) else _standardise(X.copy(), statistics)
+        prepare = partial(_standardised, statistics=statistics) if is_lazy(X) else None
+        rows = X if is_lazy(X) else _standardised(X, statistics)
         rates = schedules.rates(self.schedule, self.learning_rate, self.epochs, steps)
         generator = np.random.default_rng(self.seed)
         epochs = min(until or self.epochs, self.epochs)
@@ -338,10 +347,13 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Rows) -> np.ndarray:
         """The probability of each of `classes_`, float32 (n, classes)."""
         check_is_fitted(self, "model_")
-        X = self._rows(X)
-        parts = [X] if not is_lazy(X) else blocks(X)
+        import keras
+
         return np.concatenate(
-            [self.model_.predict(part, batch_size=PREDICT_ROWS, verbose=0) for part in parts]
+            [
+                keras.ops.convert_to_numpy(self.model_(part, training=False))
+                for part in blocks(self._rows(X))
+            ]
         )
 
     def predict(self, X: Rows) -> np.ndarray:
@@ -351,23 +363,15 @@ class DenseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
 
-def _statistics(X: Rows) -> StandardScaler:
-    """Each feature's mean and deviation over all rows."""
-    statistics = StandardScaler()
-    for values in blocks(X):
-        if not np.isfinite(values).all():
-            raise ValueError("X holds values that are not finite")
-        statistics.partial_fit(values)
-    return statistics
-
-
-def _standardise(values: np.ndarray, statistics: StandardScaler) -> Any:
-    """Makes of rows, in their place, what the network's first layer would; gives a tensor."""
+def _standardised(values: np.ndarray, statistics: Statistics) -> Any:
+    """What the network's first layer makes of rows, as a tensor."""
     import keras
 
-    mean, scale = statistics.mean_.astype(np.float32), statistics.scale_.astype(np.float32)
-    for start in range(0, len(values), READ_ROWS):
-        rows = values[start : start + READ_ROWS]
-        rows -= mean
-        rows /= scale
-    return keras.ops.convert_to_tensor(values)
+    mean, scale = (part.astype(np.float32) for part in statistics)
+    rows = np.empty_like(values)
+    # Some at a time, which stay in cache between the two.
+    for start in range(0, len(values), CACHED_ROWS):
+        some = slice(start, start + CACHED_ROWS)
+        np.subtract(values[some], mean, out=rows[some])
+        rows[some] /= scale
+    return keras.ops.convert_to_tensor(rows)

@@ -28,12 +28,16 @@ def path(
     """
     head = RidgeClassifier()
     known, gram = moments_and_gram(head._rows(X, y), len(head.classes_))
+    targets, b = _targets(known)
+    alphas = [positive("alpha", settings["alpha"]) for settings in candidates]
+    if len(alphas) == 1:
+        # The eigenvectors cost more than ten Cholesky factors.
+        yield two_sided(held_scores(held, known, _solved(gram, targets, alphas[0]), b))
+        return
     values, vectors = eigh(gram, overwrite_a=True, check_finite=False, driver="evd")
     values = np.maximum(values, 0)
-    targets, b = _targets(known)
     turned = targets @ vectors
-    for settings in candidates:
-        alpha = positive("alpha", settings["alpha"])
+    for alpha in alphas:
         W = (turned / (values + alpha)) @ vectors.T
         yield two_sided(held_scores(held, known, W, b))
 
@@ -53,9 +57,15 @@ class RidgeClassifier(LinearHead):
         alpha = positive("alpha", self.alpha)
         known, gram = moments_and_gram(self._rows(X, y), len(self.classes_))
         targets, b = _targets(known)
-        gram.flat[:: len(gram) + 1] += alpha
-        factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
-        return self._fold(known, cho_solve(factor, targets.T, check_finite=False).T, b)
+        return self._fold(known, _solved(gram, targets, alpha), b)
+
+
+def _solved(gram: Array, targets: Array, alpha: float) -> Array:
+    """The weights for one penalty, (classes, dimensions); uses up the Gram matrix."""
+    gram.flat[:: len(gram) + 1] += alpha
+    factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+    weights: Array = cho_solve(factor, targets.T, check_finite=False).T
+    return weights
 
 
 def _targets(known: Moments) -> tuple[Array, Array]:

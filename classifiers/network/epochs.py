@@ -74,43 +74,28 @@ def steps_in_graph(
         right = tf.argmax(logits, axis=1, output_type=tf.int32) == targets
         return cost, tf.reduce_sum(tf.cast(right, tf.int32))
 
-    def loop(size: int) -> Any:
-        """The loop over batches of one size."""
-
-        def steps(values: Any, targets: Any, order: Any, rates: Any) -> tuple[Any, Any]:
-            total, right = tf.constant(0.0), tf.constant(0)
-            for number in tf.range(tf.shape(order)[0]):
-                rows = order[number]
-                cost, hits = step(tf.gather(values, rows), tf.gather(targets, rows), rates[number])
-                total += cost * size
-                right += hits
-            return total, right
-
-        return tf.function(
-            steps,
-            input_signature=[
-                tf.TensorSpec((None, network.input_shape[1]), tf.float32),
-                tf.TensorSpec((None,), tf.int32),
-                tf.TensorSpec((None, size), tf.int32),
-                tf.TensorSpec((None,), tf.float32),
-            ],
-        )
-
-    loops: dict[int, Any] = {}
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[
+            tf.TensorSpec((None, network.input_shape[1]), tf.float32),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None,), tf.float32),
+        ]
+    )
+    def steps(values: Any, targets: Any, order: Any, rates: Any) -> tuple[Any, Any]:
+        total, right = tf.constant(0.0), tf.constant(0)
+        for number in tf.range(tf.shape(rates)[0]):
+            rows = order[number * batch : (number + 1) * batch]
+            cost, hits = step(tf.gather(values, rows), tf.gather(targets, rows), rates[number])
+            total += cost * tf.cast(tf.shape(rows)[0], tf.float32)
+            right += hits
+        return total, right
 
     def run(
         values: Any, targets: np.ndarray, order: np.ndarray, rates: np.ndarray
     ) -> tuple[float, int]:
-        whole = len(order) // batch
-        cuts = [(batch, order[: whole * batch], rates[:whole])]
-        cuts.append((len(order) - whole * batch, order[whole * batch :], rates[whole:]))
-        total, right = 0.0, 0
-        for size, rows, speed in cuts:
-            if len(rows):
-                loops.setdefault(size, loop(size))
-                cost, hits = loops[size](values, targets, rows.reshape(-1, size), speed)
-                total, right = total + float(cost), right + int(hits)
-        return total, right
+        total, right = steps(values, targets, order, rates)
+        return float(total), int(right)
 
     return run
 
