@@ -25,7 +25,7 @@ wildcard_constraints:
 rule all:
     default_target: True
     input:
-        lambda _: plans.study("cifar10").report,
+        lambda _: plans.study("cifar10").ends,
 
 
 for name in plans.files:
@@ -34,12 +34,13 @@ for name in plans.files:
         name:
             name
         input:
-            lambda _, name=name: plans.study(name).report,
+            lambda _, name=name: plans.study(name).ends,
 
 
 include: "pipeline/rules/features.smk"
 include: "pipeline/rules/heads.smk"
 include: "pipeline/rules/comparison.smk"
+include: "pipeline/rules/export.smk"
 
 
 onstart:

@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from features.errors import UserError
-from pipeline import cached
+from pipeline import cached, model
 from pipeline.links import CACHE
 
 
@@ -33,8 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("headstart", description="Looks after Headstart's files.")
+    parser = argparse.ArgumentParser(
+        "headstart", description="What Headstart does beside its workflow."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_model_commands(commands)
     preset = commands.add_parser("preset", help="download a preset of KerasHub into a folder")
     preset.add_argument("name", help="such as dinov2_small, or hf://USER/MODEL")
     preset.add_argument("folder", type=Path, help="what a study names under `weights`")
@@ -67,6 +71,33 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     return parser
+
+
+def _add_model_commands(commands: Any) -> None:
+    predict = commands.add_parser("predict", help="classify images with an exported run")
+    predict.add_argument("model", type=Path, help="such as results/flowers/best")
+    predict.add_argument("images", nargs="+", type=Path, help="image files, and folders of them")
+    predict.add_argument("--top", type=_count, default=1, help="so many classes (default: 1)")
+    predict.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    predict.add_argument(
+        "--estimator", help="package.module:Class of the study's own head, if it has one"
+    )
+    predict.set_defaults(
+        run=lambda options: model.predict(
+            options.model, options.images, options.top, options.format, options.estimator
+        )
+    )
+    export = commands.add_parser("export", help="write an exported run in further forms")
+    export.add_argument("model", type=Path, help="such as results/flowers/best")
+    export.add_argument("--form", nargs="+", choices=("openvino", "onnx", "tflite"), required=True)
+    export.set_defaults(run=lambda options: model.export(options.model, options.form))
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError
+    return count
 
 
 def _preset(name: str, folder: Path) -> int:

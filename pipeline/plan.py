@@ -30,6 +30,7 @@ RESULTS = Path("results")
 STAGES = (
     *("all", "dataset", "part", "features", "head", "evaluate", "budget", "evaluate_budget"),
     *("evaluate_further", "leaderboard", "duplicates", "suspects", "promise", "report"),
+    "export",
 )
 """The workflow's own rules, whose names no study may take."""
 
@@ -173,6 +174,13 @@ class RunPlan:
         return str(getattr(self.tune.backbone, name) or "") if self.tune else ""
 
     @property
+    def seen(self) -> list[tuple[str, str]]:
+        """The features that it sees, or its members, each once, with local weights or nothing."""
+        of_members = [plan for member in self.members for plan in member.features]
+        plans = {plan.file: plan for plan in (*self.features, *of_members)}.values()
+        return [(str(plan.link), str(plan.weights or "")) for plan in plans]
+
+    @property
     def start_files(self) -> list[Path]:
         """What the run left whose head it starts from."""
         start = self.tune and self.tune.start
@@ -224,6 +232,16 @@ class StudyPlan:
         return [run.folder / "metrics.json" for run in self.runs]
 
     @property
+    def exports(self) -> dict[str, list[tuple[str, str]]]:
+        """What each run sees, by its folder."""
+        return {str(run.folder): run.seen for run in self.runs}
+
+    @property
+    def best(self) -> Path:
+        """What the export of the best run writes last."""
+        return RESULTS / self.name / "best" / "model.json"
+
+    @property
     def further_metrics(self) -> list[Path]:
         """The same of each further test set."""
         return [run.folder / f"metrics.{name}.json" for run in self.runs for name in run.further]
@@ -243,6 +261,11 @@ class StudyPlan:
         """What is said of backbones before one is trained further."""
         tuned = any(run.tune for run in self.runs)
         return [RESULTS / self.name / "promise.json"] if tuned else []
+
+    @property
+    def ends(self) -> list[Path]:
+        """All that the study is to leave: its page, and the model of its best run."""
+        return [self.report, self.best]
 
     @property
     def report(self) -> Path:

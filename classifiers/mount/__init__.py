@@ -9,7 +9,8 @@ model.py     all of it as one model
 save.py      the model's file, which Keras alone can read
 """
 
-from classifiers.mount.model import mount
+from classifiers.mount.model import mount, mount_features, mount_tuned
+from classifiers.mount.runs import CannotMount
 from classifiers.mount.save import save_mounted
 
-__all__ = ["mount", "save_mounted"]
+__all__ = ["CannotMount", "mount", "mount_features", "mount_tuned", "save_mounted"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from classifiers.mount.runs import Run, read_runs
 from classifiers.mount.seen import Stored, average, features_seen
 from classifiers.mount.trunks import Trunk, build_trunks
 from classifiers.store import load_head
+from features.backbones.spec import BackboneSpec
 
 if TYPE_CHECKING:
     import keras
@@ -51,22 +53,70 @@ def mount(
         order of fit.json's `classes`. A class never seen in training has the probability 0.
 
     Raises:
-        UserError: The run cannot be mounted, was fitted on other features, the weights are not
-            those of the features, or a file is missing or damaged.
+        CannotMount: The run is no layers of Keras.
+        UserError: It was fitted on other features, the weights are not those of the features, or a
+            file is missing or damaged.
     """
-    import keras
-
     paths = [features] if isinstance(features, Path) else list(features)
     runs = read_runs(directory, paths)
-    # First, for each backbone that is built begins to count layers' names anew.
-    trunks = build_trunks(_layers_wanted(runs), dict(zip(paths, weights, strict=True)))
-    images = keras.Input((*(image_size or (None, None)), 3), dtype="uint8", name="images")
-    stored = _stored(keras.ops.cast(images, "float32"), image_size, trunks)
+    images, stored = _begun(runs, paths, weights, image_size)
     said = [
         _probabilities(run, stored, f"head_{number}_" if len(runs) > 1 else "head_")
         for number, run in enumerate(runs, start=1)
     ]
-    whole = keras.Model(images, average(said), name="mounted")
+    return _finished(images, average(said), image_size)
+
+
+def mount_features(
+    directory: Path,
+    features: Sequence[Path],
+    *,
+    weights: Sequence[Path | None],
+    image_size: tuple[int, int] | None,
+) -> keras.Model:
+    """The same up to what the head sees, for a head that is no layers of Keras.
+
+    Returns:
+        A model from uint8 (batch, height, width, 3) to what `classifiers.data.Features.matrix`
+        reads of a cache, float32 (batch, dimensions), or of the choice "rows" (batch, views,
+        dimensions).
+
+    Raises:
+        CannotMount: The head sees views that depend on an image's name.
+        UserError: As for `mount`.
+    """
+    import keras
+
+    (run,) = read_runs(directory, features, with_head=False)
+    images, stored = _begun([run], features, weights, image_size)
+    # The projection is the head's own.
+    bare = replace(run, choice=replace(run.choice, pca=None, whiten=False))
+    rows = features_seen(bare, stored, "features_")
+    seen = keras.ops.stack(rows, axis=1) if run.choice.view == "rows" else rows[0]
+    return _finished(images, seen, image_size)
+
+
+def _begun(
+    runs: Sequence[Run],
+    features: Sequence[Path],
+    weights: Sequence[Path | None],
+    image_size: tuple[int, int] | None,
+) -> tuple[keras.KerasTensor, Stored]:
+    """The images, and what the cache would hold of them."""
+    import keras
+
+    # First, for each backbone that is built begins to count layers' names anew.
+    trunks = build_trunks(_layers_wanted(runs), dict(zip(features, weights, strict=True)))
+    images = keras.Input((*(image_size or (None, None)), 3), dtype="uint8", name="images")
+    return images, _stored(keras.ops.cast(images, "float32"), image_size, trunks)
+
+
+def _finished(
+    images: keras.KerasTensor, outputs: keras.KerasTensor, image_size: tuple[int, int] | None
+) -> keras.Model:
+    import keras
+
+    whole = keras.Model(images, outputs, name="mounted")
     for layer in whole._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
@@ -75,6 +125,23 @@ def mount(
         # optimizer nothing that a load would miss.
         whole.compile("sgd", jit_compile=False)
     return whole
+
+
+def mount_tuned(model: keras.Model, spec: BackboneSpec) -> keras.Model:
+    """A fine-tuned network, with the resize that its images went through before.
+
+    Args:
+        model: From images at the backbone's size, float32, to probabilities.
+        spec: How images are resized for it.
+
+    Returns:
+        A model from uint8 (batch, height, width, 3) of any size to float32 (batch, classes).
+    """
+    import keras
+
+    images = keras.Input((None, None, 3), dtype="uint8", name="images")
+    seen = images_seen(keras.ops.cast(images, "float32"), "identity", None, spec)
+    return _finished(images, model(seen), None)
 
 
 def _layers_wanted(runs: Sequence[Run]) -> dict[Path, list[str]]:

@@ -16,6 +16,11 @@ from classifiers.store import read_json
 from features.cache import FeatureFile
 from features.errors import UserError
 
+
+class CannotMount(UserError):
+    """A run that is no layers of Keras by its nature, whatever is done to its files."""
+
+
 MOUNTED = ("logistic", "svm", "ridge", "lda", "nearest_mean", "knn", "dense")
 """The heads that are a few of Keras' own layers."""
 
@@ -42,50 +47,57 @@ class Run:
     temperature: float | None
 
 
-def read_runs(directory: Path, features: Sequence[Path]) -> list[Run]:
+def read_runs(directory: Path, features: Sequence[Path], *, with_head: bool = True) -> list[Run]:
     """Reads what is to be mounted: a run, or the runs that vote, whose folders lie beside it.
 
     Args:
         directory: The run's folder.
         features: The features files; of a vote, those of all its members.
+        with_head: Whether the head is mounted too, which not every type of head can be.
 
     Returns:
         The run; of a vote its members, of whose probabilities it gives the mean.
 
     Raises:
-        UserError: The run was fitted on other features, its head is no Keras layer, it sees views
-            that depend on an image's name, or a file is missing or damaged.
+        CannotMount: The head is no Keras layer, or it sees views that depend on an image's name.
+        UserError: The run was fitted on other features, or a file is missing or damaged.
     """
     fitted = read_json(directory / "fit.json")
     if fitted["type"] != "vote":
+        if with_head:
+            _check_type(directory, fitted)
         temperature = None if fitted["probabilities"] else _temperature(directory)
         return [_run(directory, fitted, features, temperature)]
-    members = [directory.parent / name for name in fitted["members"]]
-    return [
-        _run(member, read_json(member / "fit.json"), features, temperature)
-        for member, temperature in zip(members, fitted["temperatures"], strict=True)
-    ]
+    runs = []
+    for name, temperature in zip(fitted["members"], fitted["temperatures"], strict=True):
+        member = directory.parent / name
+        its = read_json(member / "fit.json")
+        _check_type(member, its)
+        runs.append(_run(member, its, features, temperature))
+    return runs
+
+
+def _check_type(directory: Path, fitted: Mapping[str, Any]) -> None:
+    if fitted["type"] not in MOUNTED:
+        raise CannotMount(
+            f"{directory}: a head of type {fitted['type']} is no few layers of Keras; those that "
+            f"are: {', '.join(MOUNTED)}"
+        )
 
 
 def _run(
     directory: Path, fitted: Mapping[str, Any], features: Sequence[Path], temperature: float | None
 ) -> Run:
-    if fitted["type"] not in MOUNTED:
-        raise UserError(
-            f"{directory}: a head of type {fitted['type']} cannot be mounted, for it is no few "
-            "layers of Keras; use it through Python: classifiers.store.load_run on the features. "
-            f"Heads that can be mounted: {', '.join(MOUNTED)}"
-        )
     choice = Choice.of(fitted)
     files = _files_of(directory, fitted, features)
     with Features(files) as opened:
         views, layers = opened.seen(choice)
     drawn = [view for view in views if view not in ("identity", "mirror")]
     if drawn:
-        raise UserError(
+        raise CannotMount(
             f"{directory}: its head sees the view {drawn[0]}, which is drawn from an image's name "
-            "in the data set, and an image that comes alone has none; so the run cannot be "
-            "mounted as it is. Fit the head on features with `views: [identity, mirror]`"
+            "in the data set, and an image that comes alone has none; fit the head on features "
+            "with `views: [identity, mirror]`"
         )
     by_file = dict(zip(files, layers, strict=True))
     return Run(directory, fitted, choice, views, by_file, temperature)

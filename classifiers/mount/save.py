@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import keras
 
 
+class ForeignLayers(UserError):
+    """A model that Keras alone could not read from a file."""
+
+
 def save_mounted(model: keras.Model, path: Path) -> None:
     """Saves a mounted model, whole or not at all.
 
@@ -23,8 +27,9 @@ def save_mounted(model: keras.Model, path: Path) -> None:
         path: The file; it ends in `.keras`.
 
     Raises:
-        UserError: It ends otherwise, the model holds layers that are not Keras' own, as those of
-            KerasHub's transformers, or the disk does not take it.
+        ForeignLayers: The model holds layers that are not Keras' own, as those of KerasHub's
+            transformers.
+        UserError: The file's name ends otherwise, or the disk does not take it.
     """
     if path.suffix != ".keras":
         raise UserError(f"{path}: a mounted model's file ends in .keras")
@@ -35,7 +40,7 @@ def save_mounted(model: keras.Model, path: Path) -> None:
         if kind.__module__.partition(".")[0] != "keras"
     )
     if foreign:
-        raise UserError(
+        raise ForeignLayers(
             f"{path}: the backbone holds layers that Keras alone cannot read from a file "
             f"({', '.join(foreign)}); use the mounted model in Python, or write it as TensorFlow's "
             "SavedModel, which needs no layers' code, by its method `export`"
