@@ -151,7 +151,7 @@ def test_a_head_that_is_no_layers_is_used_through_python(data: Data, tmp_path: P
     features = data.run(EMBEDDED)
     settings = {"C": 1.0, "gamma": 0.5, "approximation": "exact", "components": 64}
     fit_head(features, HeadSpec("rbf_svm", settings), tmp_path, validation=0.3, seed=0)
-    with pytest.raises(UserError, match=r"rbf_svm cannot be mounted.*through Python"):
+    with pytest.raises(UserError, match=r"rbf_svm is no few layers of Keras"):
         mount(tmp_path, features, weights=[None], image_size=SIZE)
 
 
