@@ -238,14 +238,29 @@ def _layers(files: Sequence[FeatureFile], layers: str | tuple[str, ...]) -> list
         return [file.layers for file in files]
     names = [layers] if isinstance(layers, str) else list(layers)
     known = [file.layers + file.spatial for file in files]
-    every = list(dict.fromkeys(name for of_file in known for name in of_file))
-    unknown = [name for name in names if name not in every]
+    named = [[_by_name(name, file) for name in names] for file in files]
+    found = [
+        [name for name in of_file if name in there]
+        for of_file, there in zip(named, known, strict=True)
+    ]
+    unknown = [
+        name
+        for place, name in enumerate(names)
+        if not any(of_file[place] in there for of_file, there in zip(named, known, strict=True))
+    ]
     if unknown or not names:
+        every = dict.fromkeys(name for there in known for name in there)
         raise UserError(
             f"{files[0].path}: no layer {', '.join(map(repr, unknown)) or 'named'}; "
             f"allowed: last, all, or any of {', '.join(every)}"
         )
-    return [[name for name in names if name in of_file] for of_file in known]
+    return found
+
+
+def _by_name(name: str, file: FeatureFile) -> str:
+    """The name that a layer has in a file, of "last" and "spatial/last" that of its last."""
+    start, _, end = name.rpartition("/")
+    return f"{start}/{file.layers[-1]}".lstrip("/") if end == "last" else name
 
 
 def _views(files: Sequence[FeatureFile], view: str) -> list[str]:

@@ -36,6 +36,27 @@ def test_named_layers_come_in_the_order_they_are_named(features_path: Path) -> N
             assert np.array_equal(opened.matrix("test", Choice(layers, "mirror")), early)
 
 
+def test_last_stands_for_the_last_layer_among_names_too(write: WriteFeatures) -> None:
+    values = np.arange(24, dtype=np.float32).reshape(2, 2, 2, 3)
+    arrays = {
+        (view, layer): kept
+        for view in ("identity", "mirror")
+        for layer, kept in (
+            ("early", values.mean(axis=(1, 2)) + 1),
+            ("late", values.mean(axis=(1, 2))),
+            ("spatial/late", values),
+        )
+    }
+    labels = np.array([0, 1])
+    path = write(train=labels, test=labels, replaced={"train": arrays, "test": arrays})
+    with Features(path) as opened:
+        pooled = opened.matrix("train", Choice(("last", "early")))
+        flat = opened.matrix("train", Choice(("spatial/last",)))
+    late, early = values.mean(axis=(1, 2)), values.mean(axis=(1, 2)) + 1
+    assert np.array_equal(pooled, np.hstack([late, early]))
+    assert np.array_equal(flat, values.reshape(2, -1))
+
+
 def test_mean_is_the_mean_of_both_views_beyond_half_precision(features_path: Path) -> None:
     with FeatureFile(features_path) as file, Features(features_path) as opened:
         views = [file.array("train", view, "late").astype(float) for view in file.views]
