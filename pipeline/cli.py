@@ -79,18 +79,29 @@ def _add_model_commands(commands: Any) -> None:
     predict.add_argument("images", nargs="+", type=Path, help="image files, and folders of them")
     predict.add_argument("--top", type=_count, default=1, help="so many classes (default: 1)")
     predict.add_argument("--format", choices=("table", "csv", "json"), default="table")
-    predict.add_argument(
-        "--estimator", help="package.module:Class of the study's own head, if it has one"
-    )
+    _add_estimator(predict)
     predict.set_defaults(
         run=lambda options: model.predict(
             options.model, options.images, options.top, options.format, options.estimator
         )
     )
+    serve = commands.add_parser("serve", help="a page to drop an image on, for this machine alone")
+    serve.add_argument("model", type=Path, help="such as results/flowers/best")
+    serve.add_argument("--port", type=int, default=8000, help="0: any that is free (default: 8000)")
+    _add_estimator(serve)
+    serve.set_defaults(
+        run=lambda options: model.serve(options.model, options.port, options.estimator)
+    )
     export = commands.add_parser("export", help="write an exported run in further forms")
     export.add_argument("model", type=Path, help="such as results/flowers/best")
     export.add_argument("--form", nargs="+", choices=("openvino", "onnx", "tflite"), required=True)
     export.set_defaults(run=lambda options: model.export(options.model, options.form))
+
+
+def _add_estimator(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--estimator", help="package.module:Class of the study's own head, if it has one"
+    )
 
 
 def _count(text: str) -> int:

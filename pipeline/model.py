@@ -57,3 +57,15 @@ def export(path: Path, forms: Sequence[str]) -> int:
     for form in forms:
         print(folder / FORMS[form][0][0])
     return 0
+
+
+def serve(path: Path, port: int, estimator: str | None) -> int:
+    """Serves an exported run on this machine alone, until it is interrupted.
+
+    Raises:
+        UserError: There is no such model, or the port is taken.
+    """
+    from classifiers.serve.run import serve as run
+
+    run(path, port, estimator=estimator)
+    return 0

@@ -27,7 +27,7 @@ LIES_ON_ITS_SIDE = (5, 6, 7, 8)
 DRAFT = 8
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
+def decode(data: bytes, *, most_pixels: int | None = None) -> NDArray[np.uint8]:
     """An image as the eye sees it.
 
     The EXIF orientation is applied; of an animation the first frame is taken; what is transparent
@@ -36,14 +36,18 @@ def decode(data: bytes) -> NDArray[np.uint8]:
 
     Args:
         data: The bytes of a JPEG, PNG, BMP, GIF or WebP file.
+        most_pixels: Of an image that says it is larger nothing is decoded.
 
     Returns:
         Shape (height, width, 3), RGB, 0 to 255.
 
     Raises:
-        ValueError: The image is broken; the message is the reason.
+        ValueError: The image is broken or too large; the message is the reason.
     """
     with _opened(data) as image:
+        width, height = image.size
+        if most_pixels and width * height > most_pixels:
+            raise ValueError(f"{width:,} x {height:,} pixels are more than {most_pixels:,}")
         orientation = _orientation(image)
         rgb = _to_rgb(image)
         if orientation in UPRIGHT:
