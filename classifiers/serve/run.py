@@ -46,6 +46,8 @@ def _listening(port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((HOST, port))
+        # Now, for who reads the address may ask at once.
+        found.listen(WAITING)
     except OSError as error:
         found.close()
         raise UserError(
