@@ -1,7 +1,7 @@
 """The published pipelines end to end on a few real images, with random weights.
 
 Their accuracies say nothing; that every step of them runs does. They take some twenty minutes, so
-they are run where HEADSTART_PUBLISHED is set.
+they are run where HEADSTART_LONG is set.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ DATA = os.environ.get("HEADSTART_REAL_DATA")
 pytestmark = [
     pytest.mark.skipif(not DATA, reason="HEADSTART_REAL_DATA is not set: real images and weights"),
     pytest.mark.skipif(
-        "HEADSTART_PUBLISHED" not in os.environ,
-        reason="HEADSTART_PUBLISHED is not set: some twenty minutes",
+        "HEADSTART_LONG" not in os.environ,
+        reason="HEADSTART_LONG is not set: some twenty minutes",
     ),
 ]
 
