@@ -70,6 +70,8 @@ def _beginning(exported: Exported, passed: Sequence[tuple[str, str]]) -> str:
 def _use(exported: Exported) -> str:
     commands = "```bash\nheadstart predict . photo.jpg folder/\nheadstart serve .\n```"
     python = '```python\nimport headstart\n\nheadstart.load(".").predict(images)\n```'
+    if not exported.files:
+        return f"## Use\n\nNo run of the study can be exported: {exported.why}."
     if exported.has(FEATURES):
         said = (
             f"The head is no few layers of a network, so that `{FEATURES}` gives what it sees, and "

@@ -27,7 +27,8 @@ Seen = Sequence[tuple[Path, Path | None]]
 def export_study(runs: Mapping[Path, Seen], leaderboard: Path, to: Path, *, study: str) -> Exported:
     """Exports every run that was fitted since it was last exported, then the best into a folder.
 
-    Where the best run cannot be exported it is the best of those that can, and the card says so.
+    Where the best run cannot be exported it is the best of those that can, and the card says so;
+    where none can, there is no model in the folder, and it says why.
     The folder holds the form for OpenVINO as well, where that is installed, which starts at once.
 
     Args:
@@ -37,8 +38,7 @@ def export_study(runs: Mapping[Path, Seen], leaderboard: Path, to: Path, *, stud
         study: The study's name.
 
     Raises:
-        UserError: None of the runs can be exported, a file is missing or damaged, or the disk does
-            not take it.
+        UserError: A file is missing or damaged, or the disk does not take it.
     """
     found = {}
     for run, seen in runs.items():
@@ -54,18 +54,14 @@ def export_study(runs: Mapping[Path, Seen], leaderboard: Path, to: Path, *, stud
         )
     with leaderboard.open(encoding="utf-8", newline="") as file:
         ranked = ["{backbone}.{head}.{seed}".format(**row) for row in csv.DictReader(file)]
-    without = [name for name in ranked if not found[name][1].files]
-    best = next((name for name in ranked if found[name][1].files), None)
-    if best is None:
-        raise UserError(f"none of the study's runs can be exported: {found[ranked[0]][1].why}")
+    # Where none can be exported the first stands for all, with why not.
+    best = next((name for name in ranked if found[name][1].files), ranked[0])
     folder, exported = found[best]
-    better = [
-        (name, str(found[name][1].why))
-        for name in without
-        if ranked.index(name) < ranked.index(best)
-    ]
+    better = [(name, str(found[name][1].why)) for name in ranked[: ranked.index(best)]]
     for name, why in better:
         LOG.warning(f"{name} is better, and cannot be exported: {why}")
+    if not exported.files:
+        LOG.warning(f"no run of this study can be exported: {exported.why}")
     with disk_errors(to):
         shutil.rmtree(to, ignore_errors=True)
         for name in (*exported.files, DESCRIPTION):
