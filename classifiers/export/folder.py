@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Exported:
         dataset: What it was trained on, as `features.datasets.DatasetSpec`.
         backbones: What it sees images through, each as `features.backbones.spec.BackboneSpec`.
         versions: Of what it was written with.
+        inputs: Of each input of the form for OpenVINO the view, and how images are resized for it.
         format: Of this description.
     """
 
@@ -58,6 +59,7 @@ class Exported:
     dataset: dict[str, Any]
     backbones: list[dict[str, Any]]
     versions: dict[str, str]
+    inputs: list[dict[str, Any]] = field(default_factory=list)
     format: int = FORMAT
 
     def has(self, name: str) -> bool:
@@ -77,6 +79,7 @@ def describe(
     specs: Sequence[Mapping[str, Any]],
     why: str | None = None,
     temperature: float | None = None,
+    inputs: Sequence[Mapping[str, Any]] = (),
 ) -> Exported:
     """Writes model.json, with the checksums of the files as they are now.
 
@@ -91,6 +94,7 @@ def describe(
         specs: Of the features, one a backbone.
         why: Why there is no model.
         temperature: As in `Exported`.
+        inputs: As in `Exported`.
     """
     found = Exported(
         made_of=made_of,
@@ -104,15 +108,22 @@ def describe(
         dataset=dict(specs[0]["dataset"]),
         backbones=[dict(spec["backbone"]) for spec in specs],
         versions=versions(),
+        inputs=[dict(one) for one in inputs],
     )
     write_json(folder / DESCRIPTION, asdict(found))
     return found
 
 
-def add_files(folder: Path, exported: Exported, names: Iterable[str]) -> Exported:
-    """Writes model.json anew, with further files."""
+def add_files(
+    folder: Path,
+    exported: Exported,
+    names: Iterable[str],
+    inputs: Sequence[Mapping[str, Any]] = (),
+) -> Exported:
+    """Writes model.json anew, with further files, and of the form for OpenVINO its inputs."""
     fields = asdict(exported)
     fields["files"] |= {name: digest(folder / name) for name in names}
+    fields["inputs"] = [dict(one) for one in inputs] or fields["inputs"]
     write_json(folder / DESCRIPTION, fields)
     return Exported(**fields)
 

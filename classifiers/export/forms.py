@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from classifiers.export.folder import (
     add_files,
     check_files,
 )
+from classifiers.mount.resized import behind_the_resizes
+from classifiers.predict.engines import openvino_engine
 from features.errors import UserError
 from features.files import disk_errors
 
@@ -54,28 +56,37 @@ def write_forms(folder: Path, exported: Exported, forms: Sequence[str]) -> Expor
     check_files(folder, exported, [KERAS])
     model = load_keras(folder / KERAS)
     for form in forms:
-        exported = add_files(folder, exported, write_form(model, folder, form))
+        exported = add_files(folder, exported, *write_form(model, folder, form))
     return exported
 
 
-def write_form(model: keras.Model, folder: Path, form: str) -> tuple[str, ...]:
-    """Writes one form of a model, and checks it; gives the names of its files.
+def write_form(
+    model: keras.Model, folder: Path, form: str
+) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Writes one form of a model, and checks it.
+
+    Returns:
+        The names of its files, and of the form for OpenVINO what its inputs are.
 
     Raises:
         UserError: As for `write_forms`.
     """
     names, write, load = FORMS[form]
+    inputs: list[dict[str, Any]] = []
+    written = model
+    if form == "openvino":
+        written, inputs = behind_the_resizes(model)
     with disk_errors(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
         part = Path(scratch) / Path(names[0]).name
         try:
-            write(model, part)
+            write(written, part)
         except (UserError, OSError):
             raise
         # Each library raises whatever it stumbles over.
         except Exception as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise UserError(f"{folder}: cannot be written as {form} ({reason})") from error
-        apart = _apart(model, load(part))
+        apart = _apart(model, load(part, inputs))
         if not apart <= CLOSE:
             raise UserError(
                 f"{folder}: as {form} it gives probabilities up to {apart:.2g} from Keras', "
@@ -85,7 +96,7 @@ def write_form(model: keras.Model, folder: Path, form: str) -> tuple[str, ...]:
         for name in names:
             (Path(scratch) / Path(name).name).replace(folder / name)
     LOG.info(f"{folder / names[0]}: at most {apart:.1g} from Keras' probabilities")
-    return names
+    return names, inputs
 
 
 def load_keras(path: Path) -> keras.Model:
@@ -126,18 +137,17 @@ def _write_openvino(model: keras.Model, path: Path) -> None:
     model.export(str(path), format="openvino", verbose=False)
 
 
-def _load_openvino(path: Path) -> Predict:
-    import openvino
-
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda images: np.asarray(compiled(images)[0])
+def _load_openvino(path: Path, inputs: Sequence[Mapping[str, Any]]) -> Predict:
+    # As it will be run.
+    engine = openvino_engine(path, inputs)
+    return lambda images: engine.run(list(images))
 
 
 def _write_tflite(model: keras.Model, path: Path) -> None:
     model.export(str(path), format="litert", verbose=False)
 
 
-def _load_tflite(path: Path) -> Predict:
+def _load_tflite(path: Path, inputs: Sequence[Mapping[str, Any]]) -> Predict:
     import tensorflow as tf
 
     interpreter = tf.lite.Interpreter(str(path))
@@ -184,7 +194,7 @@ def _write_onnx(model: keras.Model, path: Path) -> None:
     path.write_bytes(proto.SerializeToString())
 
 
-def _load_onnx(path: Path) -> Predict:
+def _load_onnx(path: Path, inputs: Sequence[Mapping[str, Any]]) -> Predict:
     _needed("onnxruntime", "ONNX Runtime", "onnx")
     import onnxruntime
 

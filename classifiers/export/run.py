@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +55,14 @@ def export_run(
     fitted = read_json(directory / "fit.json")
     (folder / DESCRIPTION).unlink(missing_ok=True)
     names: Sequence[str] = ()
+    inputs: Sequence[Mapping[str, Any]] = ()
     why = temperature = None
     try:
         if fitted["type"] == TUNED:
-            names = _written(_tuned(directory), folder)
+            names, inputs = _written(_tuned(directory), folder)
         elif fitted["type"] in (*MOUNTED, VOTE):
             whole = mount(directory, features, weights=weights, image_size=None)
-            names = _written(whole, folder)
+            names, inputs = _written(whole, folder)
         else:
             seen = mount_features(directory, features, weights=weights, image_size=None)
             save_mounted(seen, folder / FEATURES)
@@ -82,6 +83,7 @@ def export_run(
         specs=[fitted["spec"]] if fitted["type"] == TUNED else [_spec(path) for path in features],
         why=why,
         temperature=temperature,
+        inputs=inputs,
     )
 
 
@@ -92,13 +94,17 @@ def made_of(directory: Path) -> str:
     return fingerprint({"fits": [digest(one / "fit.json") for one in (directory, *members)]})
 
 
-def _written(model: keras.Model, folder: Path) -> Sequence[str]:
-    """Saves a whole model, for OpenVINO where Keras alone could not read it from its own file."""
+def _written(model: keras.Model, folder: Path) -> tuple[Sequence[str], Sequence[Mapping[str, Any]]]:
+    """Saves a whole model, for OpenVINO where Keras alone could not read it from its own file.
+
+    Returns:
+        As `classifiers.export.forms.write_form`.
+    """
     try:
         save_mounted(model, folder / KERAS)
     except ForeignLayers:
         return write_form(model, folder, "openvino")
-    return [KERAS]
+    return [KERAS], []
 
 
 def _spec(features: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ trunks.py    the backbones, cut after the layers that are seen
 seen.py      what a head sees: layers side by side, views, root, projection
 heads.py     the heads as layers
 model.py     all of it as one model
+resized.py   the part of it behind the resizes
 save.py      the model's file, which Keras alone can read
 """
 

@@ -17,6 +17,7 @@ def images_seen(
     view: str,
     image_size: tuple[int, int] | None,
     spec: BackboneSpec,
+    name: str = "resize",
 ) -> keras.KerasTensor:
     """Images in a view, resized for a backbone as the pass resizes them.
 
@@ -26,6 +27,7 @@ def images_seen(
         image_size: Height and width of the images; None where they may be of any size, and then
             Keras' own layer resizes, which is as the pass does it on TensorFlow alone.
         spec: The size to come to, and how.
+        name: What the name of Keras' layer begins with; it ends in the view.
 
     Returns:
         float32 (batch, *size, 3).
@@ -41,6 +43,7 @@ def images_seen(
             crop_to_aspect_ratio=spec.resize == "crop",
             pad_to_aspect_ratio=spec.resize == "pad",
             antialias=spec.antialias,
+            name=f"{name}_{view}",
         )(seen)
     if image_size == spec.size:
         return seen

@@ -162,7 +162,9 @@ def _stored(
     @cache
     def through(path: Path, view: str) -> dict[str, keras.KerasTensor]:
         trunk = trunks[path]
-        activations = trunk.model(images_seen(images, view, image_size, trunk.backbone))
+        name = f"resize_{list(trunks).index(path) + 1}"
+        seen = images_seen(images, view, image_size, trunk.backbone, name)
+        activations = trunk.model(seen)
         return dict(zip(trunk.layers, tree.flatten(activations), strict=True))
 
     return lambda path, view, layer: through(path, view)[layer]

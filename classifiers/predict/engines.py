@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +20,24 @@ from classifiers.export.folder import (
     check_files,
 )
 from features.errors import UserError
+from features.resize import resize
+from features.views import see
 
-Run = Callable[[np.ndarray], np.ndarray]
-"""From uint8 (batch, height, width, 3) to float32 (batch, classes)."""
+
+@dataclass(frozen=True)
+class Engine:
+    """What makes predictions.
+
+    Attributes:
+        run: From images, uint8 (height, width, 3) each, to float32 (images, classes).
+        mixed: Whether the images of a call may be of different sizes.
+    """
+
+    run: Callable[[Sequence[np.ndarray]], np.ndarray]
+    mixed: bool = False
 
 
-def engine(folder: Path, exported: Exported, *, estimator: str | None = None) -> Run:
+def engine(folder: Path, exported: Exported, *, estimator: str | None = None) -> Engine:
     """Loads the quickest form that this machine can run.
 
     Args:
@@ -37,7 +51,7 @@ def engine(folder: Path, exported: Exported, *, estimator: str | None = None) ->
     """
     if exported.has(OPENVINO) and find_spec("openvino"):
         check_files(folder, exported, (OPENVINO, OPENVINO_WEIGHTS))
-        return _openvino(folder / OPENVINO)
+        return openvino_engine(folder / OPENVINO, exported.inputs)
     if exported.has(KERAS):
         check_files(folder, exported, (KERAS,))
         return _keras(folder / KERAS)
@@ -49,7 +63,16 @@ def engine(folder: Path, exported: Exported, *, estimator: str | None = None) ->
     raise UserError(f"{folder}: this run has no model: {exported.why}")
 
 
-def _openvino(path: Path) -> Run:
+def openvino_engine(path: Path, inputs: Sequence[Mapping[str, Any]]) -> Engine:
+    """The form for OpenVINO, with the resize before it, which is the pass's own.
+
+    Args:
+        path: The `.xml` file.
+        inputs: As `classifiers.mount.resized.behind_the_resizes` gives them.
+
+    Raises:
+        UserError: OpenVINO does not read it.
+    """
     import openvino
 
     try:
@@ -62,31 +85,55 @@ def _openvino(path: Path) -> Run:
         raise UserError(
             f"{path}: OpenVINO {openvino.__version__} does not read it ({reason}); export anew"
         ) from error
-    # A copy: what is given lies in the request's own memory.
-    return lambda images: np.array(compiled(images)[0])
+
+    def run(images: Sequence[np.ndarray]) -> np.ndarray:
+        given = {place: _resized(images, **how) for place, how in enumerate(inputs)}
+        # A copy: what is given lies in the request's own memory.
+        return np.array(compiled(given)[0])
+
+    return Engine(run, mixed=True)
 
 
-def _keras(path: Path) -> Run:
+def _resized(
+    images: Sequence[np.ndarray],
+    *,
+    view: str,
+    size: Sequence[int],
+    interpolation: str,
+    mode: str,
+    antialias: bool,
+) -> np.ndarray:
+    height, width = size
+    return np.stack(
+        [
+            resize(seen, (height, width), interpolation, mode, antialias)
+            for image in images
+            for seen in see(view, [image], [""])
+        ]
+    )
+
+
+def _keras(path: Path) -> Engine:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from classifiers.export.forms import load_keras
 
     model = load_keras(path)
-    return lambda images: np.asarray(model(images, training=False))
+    return Engine(lambda images: np.asarray(model(np.stack(images), training=False)))
 
 
-def _features_and_head(folder: Path, exported: Exported, estimator: str | None) -> Run:
+def _features_and_head(folder: Path, exported: Exported, estimator: str | None) -> Engine:
     from classifiers.calibration import logits, tempered
     from classifiers.heads import class_scores
     from classifiers.store import load_run, read_json
 
-    features = _keras(folder / FEATURES)
+    features = _keras(folder / FEATURES).run
     head, _ = load_run(folder, read_json(folder / "fit.json"), estimator=estimator)
 
-    def run(images: np.ndarray) -> np.ndarray:
+    def run(images: Sequence[np.ndarray]) -> np.ndarray:
         scores = class_scores(head, features(images), len(exported.classes))
         if exported.temperature is None:
             return scores
         wide = logits(scores, probabilities=False)
         return tempered(wide, exported.temperature)
 
-    return run
+    return Engine(run)

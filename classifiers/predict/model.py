@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from classifiers.export.folder import Exported, read_exported
-from classifiers.predict.engines import Run, engine
+from classifiers.predict.engines import Engine, engine
 
 BATCH = 16
 BATCH_PIXELS = 2**22
-"""Images of one size that are computed together have so many pixels, at most."""
+"""Images that are computed together have so many pixels, at most."""
 
 
 class Model:
@@ -24,10 +24,10 @@ class Model:
         classes: The names of the classes, in the order of the probabilities.
     """
 
-    def __init__(self, exported: Exported, run: Run) -> None:
+    def __init__(self, exported: Exported, engine: Engine) -> None:
         """Takes a form that is loaded already; see `load`."""
         self.exported, self.classes = exported, exported.classes
-        self._run = run
+        self._engine = engine
 
     def predict(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         """The probability of each class.
@@ -57,12 +57,19 @@ class Model:
         waiting: list[np.ndarray] = []
         for number, given in enumerate(images):
             image = checked(given, number)
-            if waiting and (image.shape != waiting[0].shape or len(waiting) >= _most(image)):
-                yield from self._run(np.stack(waiting))
+            if waiting and not self._goes_with(waiting, image):
+                yield from self._engine.run(waiting)
                 waiting = []
             waiting.append(image)
         if waiting:
-            yield from self._run(np.stack(waiting))
+            yield from self._engine.run(waiting)
+
+    def _goes_with(self, waiting: Sequence[np.ndarray], image: np.ndarray) -> bool:
+        """Whether an image is to be computed together with others."""
+        if not self._engine.mixed and image.shape != waiting[0].shape:
+            return False
+        pixels = sum(one.shape[0] * one.shape[1] for one in (*waiting, image))
+        return len(waiting) < BATCH and pixels <= BATCH_PIXELS
 
     def top(self, probabilities: np.ndarray, count: int) -> list[tuple[str, float]]:
         """The most probable classes of an image, the first first.
@@ -104,8 +111,3 @@ def checked(image: Any, number: int) -> np.ndarray:
             "255, (height, width, 3)"
         )
     return found
-
-
-def _most(image: np.ndarray) -> int:
-    height, width = image.shape[:2]
-    return int(max(1, min(BATCH, BATCH_PIXELS // (height * width))))

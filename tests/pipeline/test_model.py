@@ -24,7 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that names the strongest colour."""
     folder = tmp_path_factory.mktemp("best")
     images = keras.Input((None, None, 3), dtype="uint8")
-    seen = keras.layers.GlobalAveragePooling2D()(keras.ops.cast(images, "float32"))
+    resize = keras.layers.Resizing(6, 7, name="resize_1_identity")
+    seen = keras.layers.GlobalAveragePooling2D()(resize(keras.ops.cast(images, "float32")))
     layer = keras.layers.Dense(3, activation="softmax")
     model = keras.Model(images, layer(seen))
     layer.set_weights([np.eye(3, dtype=np.float32) / 50, np.zeros(3)])

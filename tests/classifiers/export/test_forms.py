@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,8 +55,8 @@ def test_a_form_that_says_otherwise_is_not_kept(
 ) -> None:
     names, write, load_form = forms.FORMS["openvino"]
 
-    def wrong(path: Path) -> forms.Predict:
-        right = load_form(path)
+    def wrong(path: Path, inputs: Any) -> forms.Predict:
+        right = load_form(path, inputs)
         return lambda images: right(images)[:, ::-1]
 
     monkeypatch.setitem(forms.FORMS, "openvino", (names, write, wrong))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from classifiers.export.folder import Exported
+from classifiers.predict.engines import Engine
 from classifiers.predict.files import Prediction, files_of, predict_files
 from classifiers.predict.model import Model
 from classifiers.predict.told import write
@@ -22,12 +23,12 @@ from features.errors import UserError
 EXPORTED = Exported("", "mine", "net.head.0", "lda", ["dark", "bright"], {}, None, None, {}, [], {})
 
 
-def brightness(images: np.ndarray) -> np.ndarray:
-    bright = images.mean(axis=(1, 2, 3)) / 255
+def brightness(images: Sequence[np.ndarray]) -> np.ndarray:
+    bright = np.array([image.mean() / 255 for image in images])
     return np.stack([1 - bright, bright], axis=1).astype(np.float32)
 
 
-MODEL = Model(EXPORTED, brightness)
+MODEL = Model(EXPORTED, Engine(brightness, mixed=True))
 
 
 def save(path: Path, colour: int, size: tuple[int, int] = (8, 6)) -> Path:
