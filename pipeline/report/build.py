@@ -32,6 +32,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 SHOWN = ("seconds", "images_per_second", "channels", "dataset")
 """What the page shows of a pass's record by other means than the table of all the rest."""
 
+FILTERED_FROM = 6
+"""From so many runs on the leaderboard can be filtered."""
+
 CONFUSED = 10
 """How many confused pairs of classes are listed."""
 
@@ -142,6 +145,7 @@ def _best(runs: Sequence[Run]) -> dict[str, Any]:
             name: any(run["test"][name] is not None for run in runs)
             for name in ("top5_accuracy", "log_loss", "calibration_error")
         },
+        "filtered_from": FILTERED_FROM,
         "several_seeds": len({run["seed"] for run in runs}) > 1,
     }
 

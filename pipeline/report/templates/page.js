@@ -43,3 +43,22 @@ for (const header of document.querySelectorAll(".sortable thead th")) {
   button.addEventListener("click", () => sort(header));
   header.append(button);
 }
+
+// Filtering: a row stays where every word that is typed is in its head's or backbone's name.
+for (const filter of document.querySelectorAll("[data-filter]")) {
+  const rows = [...document.getElementById(filter.dataset.filter).tBodies[0].rows];
+  const [typed, chosen] = [filter.querySelector("input"), filter.querySelector("select")];
+  const status = filter.querySelector("[role=status]");
+  const apply = () => {
+    const words = typed.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of rows) {
+      const named = row.dataset.words.toLowerCase();
+      const other = chosen?.value && chosen.value !== row.dataset.backbone;
+      row.hidden = other || !words.every((word) => named.includes(word));
+    }
+    status.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} runs`;
+  };
+  filter.addEventListener("input", apply);
+  filter.hidden = false;
+  apply();
+}

@@ -119,9 +119,9 @@ class Page:
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
     def press(self, key: str) -> None:
-        """Presses a key of the keyboard, "Enter" or "Tab"."""
+        """Presses a key of the keyboard, "Enter", "Tab" or "ArrowDown"."""
         text = {"text": "\r"} if key == "Enter" else {}
-        code = {"Enter": 13, "Tab": 9}[key]
+        code = {"Enter": 13, "Tab": 9, "ArrowDown": 40}[key]
         common = {"key": key, "code": key, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", **common, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
@@ -283,6 +283,55 @@ def test_a_header_sorts_by_mouse_and_by_keyboard(page: Page, report: Path, width
     page.click(header("Backbone"))
     assert page.evaluate(RANKS) == "132"
     assert page.evaluate(f"{LEADERBOARD}.querySelectorAll('[aria-sort]').length") == 1
+
+
+SHOWN = (
+    f"[...{LEADERBOARD}.tBodies[0].rows].filter(row => row.offsetHeight)"
+    ".map(row => row.cells[0].textContent).join('')"
+)
+FILTER = "document.querySelector('[data-filter]')"
+STATUS = f"{FILTER}.querySelector('[role=status]').textContent"
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_the_leaderboard_is_filtered_by_keyboard_while_it_is_sorted(
+    page: Page, make_study: Callable[..., Any], tmp_path: Path, width: int
+) -> None:
+    accuracies = {("a", "svm"): 0.9, ("b", "svm"): 0.8, ("a", "ridge"): 0.6, ("b", "ridge"): 0.7}
+    accuracies |= {("a", "knn"): 0.5, ("b", "knn"): 0.4}
+    study = make_study(
+        [
+            dict(backbone=f"backbone-{backbone}", head=head, validation=share, test=share)
+            for (backbone, head), share in accuracies.items()
+        ],
+        images=400,
+    )
+    study.report(tmp_path / "report.html")
+    page.open(tmp_path / "report.html", width)
+    assert (page.evaluate(SHOWN), page.evaluate(STATUS)) == ("123456", "6 of 6 runs")
+    assert page.evaluate(f"{FILTER}.querySelector('[aria-live=polite]') !== null")
+    page.evaluate(f"{FILTER}.querySelector('input').focus()")
+    page.call("Input.insertText", text="RIDGE backbone")
+    assert (page.evaluate(SHOWN), page.evaluate(STATUS)) == ("34", "2 of 6 runs")
+    page.click(header("Test accuracy"))
+    page.press("Enter")
+    assert page.evaluate(SHOWN) == "43"
+    page.evaluate(f"{FILTER}.querySelector('input').value = ''")
+    page.evaluate(f"{FILTER}.querySelector('select').focus()")
+    page.press("ArrowDown")
+    assert page.evaluate(f"{FILTER}.querySelector('select').value") == "backbone-a"
+    assert (page.evaluate(SHOWN), page.evaluate(STATUS)) == ("541", "3 of 6 runs")
+    page.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert len(page.evaluate(SHOWN)) == 6
+        assert page.evaluate(f"getComputedStyle({FILTER}).display") == "none"
+    finally:
+        page.call("Emulation.setEmulatedMedia", media="")
+
+
+def test_few_runs_need_no_filter(page: Page, report: Path) -> None:
+    page.open(report, 1600)
+    assert page.evaluate(f"{FILTER} === null")
 
 
 def test_the_confusion_matrix_shows_counts_or_shares(page: Page, report: Path) -> None:
