@@ -23,6 +23,7 @@ from pipeline.report.evidence import (
     further_section,
     seeds_section,
 )
+from pipeline.report.mistakes import mistakes_section
 from pipeline.report.pairs import STATES
 from pipeline.report.published import published_section
 from pipeline.report.runs import KINDS, Run
@@ -84,6 +85,7 @@ def build_report(
             **comparison_section(evidence.comparison, runs[0], tables.second_best(runs)),
             **seeds_section(runs),
             **_failures(runs[0]),
+            **mistakes_section(evidence.failures),
             **_side_by_side(runs),
             **calibration_section(runs),
             **further_section(evidence.further, runs),

@@ -48,6 +48,24 @@ rule suspects:
         "../scripts/suspects.py"
 
 
+# Opens the test split once more, to show images of it when all is chosen and evaluated.
+rule failures:
+    input:
+        leaderboard="results/{study}/leaderboard.csv",
+        metrics=lambda w: plans.study(w.study).metrics,
+        dataset=lambda w: plans.study(w.study).features[0].dataset.link,
+    output:
+        "results/{study}/failures.json",
+    log:
+        "logs/failures/{study}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        source=lambda w: str(plans.study(w.study).features[0].dataset.source_path or ""),
+    script:
+        "../scripts/failures.py"
+
+
 # Before a backbone is trained further: which of them is likely to be worth it.
 rule promise:
     input:
@@ -76,6 +94,7 @@ rule report:
         curves=lambda w: plans.study(w.study).curve_files,
         further=lambda w: plans.study(w.study).further_metrics,
         promise=lambda w: plans.study(w.study).promise_file,
+        failures="results/{study}/failures.json",
     output:
         "results/{study}/report.html",
     log:

@@ -22,6 +22,7 @@ with job(snakemake.log[0]):
             further=[Path(metrics) for metrics in snakemake.input.further],
             duplicates=Path(snakemake.input.duplicates),
             suspects=next((Path(file) for file in snakemake.input.suspects), None),
+            failures=Path(snakemake.input.failures),
             promise=next((Path(file) for file in snakemake.input.promise), None),
             published=load_study(study).published,
             dataset=Path(snakemake.input.dataset),
