@@ -23,6 +23,7 @@ from pipeline.report.evidence import (
     further_section,
     seeds_section,
 )
+from pipeline.report.featuremap import map_section
 from pipeline.report.mistakes import mistakes_section
 from pipeline.report.pairs import STATES
 from pipeline.report.published import published_section
@@ -86,6 +87,7 @@ def build_report(
             **seeds_section(runs),
             **_failures(runs[0]),
             **mistakes_section(evidence.failures),
+            **map_section(evidence.map, runs),
             **_side_by_side(runs),
             **calibration_section(runs),
             **further_section(evidence.further, runs),

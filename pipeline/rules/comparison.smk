@@ -66,6 +66,25 @@ rule failures:
         "../scripts/failures.py"
 
 
+# What the best head on cached features sees as alike; of the images that are not test.
+rule map:
+    input:
+        leaderboard="results/{study}/leaderboard.csv",
+        metrics=lambda w: plans.study(w.study).metrics,
+        features=lambda w: [features.link for features in plans.study(w.study).features],
+        dataset=lambda w: plans.study(w.study).features[0].dataset.link,
+    output:
+        "results/{study}/map.json",
+    log:
+        "logs/map/{study}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        source=lambda w: str(plans.study(w.study).features[0].dataset.source_path or ""),
+    script:
+        "../scripts/map.py"
+
+
 # Before a backbone is trained further: which of them is likely to be worth it.
 rule promise:
     input:
@@ -95,6 +114,7 @@ rule report:
         further=lambda w: plans.study(w.study).further_metrics,
         promise=lambda w: plans.study(w.study).promise_file,
         failures="results/{study}/failures.json",
+        map="results/{study}/map.json",
     output:
         "results/{study}/report.html",
     log:

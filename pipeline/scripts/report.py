@@ -23,6 +23,7 @@ with job(snakemake.log[0]):
             duplicates=Path(snakemake.input.duplicates),
             suspects=next((Path(file) for file in snakemake.input.suspects), None),
             failures=Path(snakemake.input.failures),
+            map=Path(snakemake.input.map),
             promise=next((Path(file) for file in snakemake.input.promise), None),
             published=load_study(study).published,
             dataset=Path(snakemake.input.dataset),

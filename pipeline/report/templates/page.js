@@ -3,7 +3,18 @@
 // Draws each chart. Colours are CSS variables, so light, dark and print need no redrawing.
 for (const place of document.querySelectorAll("[data-chart]")) {
   const spec = JSON.parse(document.getElementById(place.dataset.chart).textContent);
-  const options = { actions: false, renderer: "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true } };
+  const tooltip = { disableDefaultStyle: true };
+  const { side, columns } = place.parentElement.dataset;
+  // A mark that is an image shows it: one tile of the sheet of all.
+  tooltip.formatTooltip = ({ tile, ...fields }, sanitize) => {
+    const [at, across] = [Number(tile), Number(columns)];
+    const where = `--row: ${Math.floor(at / across)}; --column: ${at % across}; --across: ${across}`;
+    const picture = side ? `<div class="tile${side < 32 ? " coarse" : ""}" style="${where}"></div>` : "";
+    const rows = Object.entries(fields).map(([name, value]) =>
+      `<tr><td class="key">${sanitize(name)}</td><td class="value">${sanitize(value)}</td></tr>`);
+    return `${picture}<table>${rows.join("")}</table>`;
+  };
+  const options = { actions: false, renderer: "svg", defaultStyle: false, tooltip };
   vegaEmbed(place, spec, options)
     .catch((error) => console.error(error));
 }

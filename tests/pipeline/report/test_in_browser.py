@@ -17,9 +17,13 @@ from typing import Any
 import pytest
 
 from pipeline.report import Evidence
+from pipeline.report.mistakes import write_failures
 from pipeline.tuning import Published
 
 from .conftest import Training, make_evidence
+from .test_build import LOGISTIC
+from .test_featuremap import make_map
+from .test_mistakes import add_predictions
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -247,6 +251,62 @@ def test_so_is_the_page_of_a_study_that_trains_further(
     )
     study.report(tmp_path / "report.html", Evidence(published=published))
     assert_drawn(page, tmp_path / "report.html", width)
+
+
+@pytest.fixture
+def pictured(make_study: Callable[..., Any], tmp_path: Path) -> Path:
+    """A page with a map of the features and pictures of failures."""
+    study = make_study([LOGISTIC], classes=[str(label) for label in range(12)])
+    features_map = make_map(study, tmp_path, 12, 20)
+    dataset = tmp_path / "data" / "dataset.h5"
+    add_predictions(study.metrics[0], dataset, None, 0.5)
+    write_failures(study.metrics, dataset, None, tmp_path / "failures.json")
+    evidence = Evidence(map=features_map, failures=tmp_path / "failures.json")
+    study.report(tmp_path / "report.html", evidence)
+    return tmp_path / "report.html"
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_so_is_the_page_with_pictures(page: Page, pictured: Path, width: int) -> None:
+    assert_drawn(page, pictured, width)
+    loaded = "[...document.images].every(image => image.complete && image.naturalWidth > 0)"
+    assert page.evaluate(f"document.images.length > 20 && {loaded}")
+
+
+def test_a_mark_of_the_map_shows_its_image(page: Page, pictured: Path) -> None:
+    page.problems.clear()
+    page.open(pictured, 1600)
+    marks = "document.querySelectorAll('#features-map .mark-symbol path')"
+    assert page.evaluate(f"{marks}.length") == 240
+    # The last one drawn lies on top of all others.
+    page.click(f"{marks}[239]")
+    tooltip = "document.querySelector('#vg-tooltip-element.visible')"
+    deadline = time.monotonic() + SECONDS
+    while not page.evaluate(f"{tooltip} !== null") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    text = page.evaluate(f"{tooltip}.textContent")
+    assert text.startswith("Class11Image"), text
+    style = f"getComputedStyle({tooltip}.querySelector('.tile'))"
+    assert page.evaluate(f"{style}.backgroundImage").startswith('url("data:image/png')
+    # 16 pictures a row, each enlarged to 96 pixels: that of the last image is the last of 15 rows.
+    assert page.evaluate(f"{style}.backgroundPosition") == "-1440px -1344px"
+    assert page.evaluate(f"{style}.backgroundSize") == "1536px auto"
+    assert page.problems == []
+
+
+def test_a_class_of_the_map_is_picked_out_by_keyboard(page: Page, pictured: Path) -> None:
+    page.open(pictured, 1600)
+    shown = (
+        "[...document.querySelectorAll('#features-map .mark-symbol path')]"
+        ".filter(mark => mark.getAttribute('opacity') > 0.5).length"
+    )
+    assert page.evaluate(shown) == 240
+    page.evaluate("document.querySelector('#features-map select').focus()")
+    page.press("ArrowDown")
+    deadline = time.monotonic() + SECONDS
+    while page.evaluate(shown) == 240 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert page.evaluate(shown) == 20
 
 
 def assert_drawn(page: Page, report: Path, width: int, dark: bool = False) -> None:
