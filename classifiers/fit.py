@@ -21,7 +21,7 @@ from classifiers.pools import Pool, folds_of, read_pool
 from classifiers.selection import Candidate, told, write_selection
 from classifiers.spec import HeadSpec
 from classifiers.store import save_head, write_json
-from features.environment import versions
+from features.environment import peak_memory, versions
 from features.errors import UserError
 from features.progress import progress
 
@@ -126,6 +126,7 @@ def fit_head(
                 **({"folds": folds} if folds else {}),
             },
             "seconds": {"search": search_seconds, "fit": fit_seconds},
+            "peak_memory_bytes": peak_memory(),
             "read_in_blocks": lazy,
             "warnings": notes,
             "versions": versions(),

@@ -92,6 +92,8 @@ class Result:
     probabilities: bool = True
     warnings: tuple[str, ...] = ()
     layers: str = "last"
+    view: str = "identity"
+    peak: int | None = None
     temperature: float | None = None
     training: Training | None = None
 
@@ -208,7 +210,7 @@ def _metrics(
         "type": result.head.partition("-")[0],
         "seed": result.seed,
         "layers": result.layers,
-        "view": "identity",
+        "view": result.view,
         "root": False,
         "pca": None,
         "whiten": False,
@@ -255,6 +257,7 @@ def _metrics(
         },
         "passes": {result.backbone: pass_seconds(result.backbone)},
         "head_bytes": 51_234,
+        "peak_memory_bytes": result.peak,
         "warnings": list(result.warnings),
     }
 
@@ -357,6 +360,8 @@ def _features(
                 "total": spent,
             },
             "images_per_second": 985.4,
+            "computed": 20_000,
+            "peak_memory_bytes": 430_000_000,
             "engine": "openvino",
             "precision": "float32",
             "versions": {"python": "3.11.7", "keras": "3.15.0", "tensorflow": "2.21.0"},
