@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.report.brought import brought_section
 from pipeline.report.difference import paired
-from pipeline.report.runs import read_runs
+from pipeline.report.runs import difference, read_runs
 from pipeline.report.words import NONE, points
 
 from .test_build import LOGISTIC, OTHER, SVM, read
@@ -36,8 +36,8 @@ def test_runs_that_differ_in_layers_and_view_alone_stand_side_by_side(
     assert [row[1] for row in rows] == ["last", "last", "all", "all"]
     assert rows[0][6] == NONE
     runs = {run["head"]: run for run in read_runs(study.metrics) if run["backbone"] != "embedded"}
-    gap = runs["logistic-both"]["test"]["accuracy"] - runs["logistic"]["test"]["accuracy"]
-    assert rows[3][6].startswith(f"{points(gap)} [")
+    gap = difference(runs["logistic-both"], runs["logistic"])
+    assert rows[3][6].startswith(f"{points(gap.value)} [")
     assert "logistic-both on mobilenet96 gains +" in page.text
 
 
