@@ -70,7 +70,7 @@ def fit_head(
         lazy = _too_large(opened, head, memory)
         draw = None if folds else validation
         pool = read_pool(opened, head.choice, validation=draw, seed=seed, lazy=lazy)
-        fingerprint, made_by = opened.fingerprint, opened.made_by
+        fingerprint, made_by, dataset = opened.fingerprint, opened.made_by, opened.dataset
     if len(np.unique(pool.labels[: pool.training])) < 2:
         raise UserError(
             f"{opened.path}: the training images are all of one class; at least two are needed"
@@ -132,6 +132,7 @@ def fit_head(
             "versions": versions(),
             "fingerprint": fingerprint,
             "made_by": made_by,
+            "dataset": dataset,
         },
     )
     return path

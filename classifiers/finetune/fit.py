@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classifiers.calibration import tempered, write_validation
-from classifiers.data import Features
+from classifiers.data import Features, data_fingerprint
 from classifiers.finetune.augment import augmentation
 from classifiers.finetune.boundary import boundary_file, decide, say_what_it_saved
 from classifiers.finetune.build import build
@@ -293,6 +293,7 @@ def _write_fit(
             "warnings": notes,
             "versions": versions(),
             "made_by": fingerprint({**spec, "dataset": None}),
+            "dataset": data_fingerprint(spec),
             "fingerprint": fingerprint(spec),
         },
     )

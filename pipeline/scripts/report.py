@@ -6,7 +6,8 @@ from pipeline.job import job
 
 with job(snakemake.log[0]):
     from pipeline.load import load_study
-    from pipeline.report import Evidence, build_report
+    from pipeline.report.build import build_report
+    from pipeline.report.evidence import Evidence
 
     source = snakemake.resources.source
     study = Path(snakemake.input.study)

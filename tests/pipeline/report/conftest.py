@@ -18,7 +18,8 @@ from classifiers.suspects import COLUMNS
 from features.cache import write_features
 from features.datasets import DatasetSpec, identify, open_images, prepare
 from features.files import fingerprint
-from pipeline.report import Evidence, build_report
+from pipeline.report.build import build_report
+from pipeline.report.evidence import Evidence
 
 CIFAR10 = (
     *("airplane", "automobile", "bird", "cat", "deer"),

@@ -16,7 +16,7 @@ from PIL import Image
 from features.cache import write_features
 from features.datasets import open_images
 from features.files import fingerprint
-from pipeline.report import Evidence
+from pipeline.report.evidence import Evidence
 from pipeline.report.featuremap import looks_of, map_chart, write_map
 
 from .test_build import LOGISTIC, SVM, read

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.report import Evidence
+from pipeline.report.evidence import Evidence
 from pipeline.report.mistakes import write_failures
 from pipeline.tuning import Published
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from features.datasets import DatasetSpec, identify, open_images, prepare
 from features.errors import UserError
-from pipeline.report import Evidence
+from pipeline.report.evidence import Evidence
 from pipeline.report.mistakes import OF_EACH, PAIRS, SUREST, write_failures
 
 from .test_build import LOGISTIC, SVM, read
