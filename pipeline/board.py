@@ -94,17 +94,15 @@ def _row(cells: Mapping[str, str]) -> Row:
     )
 
 
-def summary(study: str, rows: Sequence[Row], report: Path, top: int = TOP) -> Table:
+def summary(study: str, rows: Sequence[Row], top: int = TOP) -> Table:
     """The best runs of a study, to be read in 80 columns.
 
     Args:
         study: Its name.
         rows: Its runs, by rank.
-        report: Where its page is.
         top: How many runs.
     """
-    rest = f"{len(rows) - top} more runs, and everything" if len(rows) > top else "Everything"
-    table = table_of(f"{study}, by validation accuracy", f"{rest} else: {report}")
+    table = table_of(f"{study}, by validation accuracy")
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("run", overflow="fold")
     add_figures(table)
@@ -123,10 +121,13 @@ def show_results(studies: Sequence[StudyPlan], since: float) -> None:
     for study in studies:
         if study.report.exists() and study.report.stat().st_mtime >= since:
             rows = read_board(study.report.parent)
-            show("", summary(study.name, rows, study.report), to_stderr=True)
+            rest = (
+                f"{len(rows) - TOP} more, and more of each" if len(rows) > TOP else "More of each"
+            )
+            show("", summary(study.name, rows), f"{rest}: {study.report}", to_stderr=True)
 
 
-def table_of(title: str, caption: str | None = None) -> Table:
+def table_of(title: str) -> Table:
     """An empty table in the look of all."""
     from rich.table import Table
     from rich.text import Text
@@ -134,9 +135,7 @@ def table_of(title: str, caption: str | None = None) -> Table:
     # As text, for what stands in brackets would else be taken for a style.
     return Table(
         title=Text(title, "bold"),
-        caption=None if caption is None else Text(caption, "default"),
         title_justify="left",
-        caption_justify="left",
         box=None,
         padding=(0, 2, 0, 0),
         header_style="underline",
@@ -150,8 +149,13 @@ def add_figures(table: Table) -> None:
         table.add_column(name, justify="right", no_wrap=True)
 
 
-def show(*renderables: object, to_stderr: bool = False) -> None:
-    """Prints tables and lines; where no terminal tells its width, it is 80."""
+def show(*parts: Table | str, to_stderr: bool = False) -> None:
+    """Prints tables and lines; where no terminal tells its width, it is 80.
+
+    A line is left to the terminal to wrap, so that a path in it can be copied.
+    """
     from rich.console import Console
 
-    Console(stderr=to_stderr, highlight=False, markup=False, soft_wrap=False).print(*renderables)
+    console = Console(stderr=to_stderr, highlight=False, markup=False, emoji=False)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))
