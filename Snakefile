@@ -17,6 +17,9 @@ plans = Plans(config, stop=sys.exit)
 lock = folder_lock()
 
 
+report: "pipeline/report/captions/workflow.rst"
+
+
 wildcard_constraints:
     dataset=r"[^/]+",
     backbone=r"[^/]+",

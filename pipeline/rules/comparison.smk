@@ -6,7 +6,12 @@ rule leaderboard:
     input:
         lambda w: plans.study(w.study).metrics,
     output:
-        leaderboard="results/{study}/leaderboard.csv",
+        leaderboard=report(
+            "results/{study}/leaderboard.csv",
+            caption="../report/captions/leaderboard.rst",
+            category="{study}",
+            labels={"what": "leaderboard"},
+        ),
         comparison="results/{study}/comparison.json",
     log:
         "logs/leaderboard/{study}.log",
@@ -36,7 +41,12 @@ rule suspects:
         features=lambda w: plans.study(w.study).suspects.links,
         fit=lambda w: plans.study(w.study).suspects.folder / "fit.json",
     output:
-        "results/{study}/suspects.csv",
+        report(
+            "results/{study}/suspects.csv",
+            caption="../report/captions/suspects.rst",
+            category="{study}",
+            labels={"what": "labels in doubt"},
+        ),
     log:
         "logs/suspects/{study}.log",
     conda:
@@ -116,7 +126,12 @@ rule report:
         failures="results/{study}/failures.json",
         map="results/{study}/map.json",
     output:
-        "results/{study}/report.html",
+        report(
+            "results/{study}/report.html",
+            caption="../report/captions/report.rst",
+            category="{study}",
+            labels={"what": "report"},
+        ),
     log:
         "logs/report/{study}.log",
     conda:
