@@ -92,7 +92,7 @@ def on_a_plane(
     # With more threads sums come out in other orders, and t-SNE makes much of the last digit.
     with threadpool_limits(1):
         components = min(COMPONENTS, *values.shape)
-        reduced = PCA(components, svd_solver="full").fit_transform(
+        reduced = PCA(components, random_state=seed).fit_transform(
             StandardScaler().fit_transform(values)
         )
         perplexity = min(PERPLEXITY, len(labels) / PER_IMAGE)
