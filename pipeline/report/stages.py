@@ -42,8 +42,9 @@ def stages_section(
     if trainings:
         # Their search is that of the head that they start from, which is counted above.
         fitted = sum(run["seconds"]["fit"] for run in trainings)
-        rows = [_row("fit", "all epochs", fitted), _predict(trainings)]
+        rows = [_row("fit", "all epochs", fitted)]
         groups.append(_group("Trainings", rows, map(_peak, trainings)))
+    groups.append(_group("Evaluation", [_predict([*heads, *trainings])]))
     total = sum(row["seconds"] or 0 for group in groups for row in group["rows"])
     for group in groups:
         for row in group["rows"]:
@@ -76,14 +77,13 @@ def _head_rows(heads: Sequence[Run]) -> list[dict[str, Any]]:
     return [
         _row("search", "fitting every candidate, judged on validation", search),
         _row("fit", "fitting the chosen ones again", fit),
-        _predict(heads),
     ]
 
 
 def _predict(runs: Sequence[Run]) -> dict[str, Any]:
     seconds = sum(run["seconds"]["predict"] for run in runs)
     images = sum(run["test"]["images"] for run in runs)
-    return _row("predict", "the test split, by each", seconds, images)
+    return _row("predict", "the test split, by each run", seconds, images)
 
 
 def _row(stage: str, words: str, seconds: float | None, images: int = 0) -> dict[str, Any]:

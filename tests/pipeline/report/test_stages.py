@@ -30,15 +30,16 @@ def test_seconds_add_up_over_passes_and_heads(make_study: Make) -> None:
     rows = rows_of(section)
     assert list(rows) == [
         *(("Passes", stage) for stage in ("start", "read", "compute", "write")),
-        *(("Heads", stage) for stage in ("search", "fit", "predict")),
+        *(("Heads", stage) for stage in ("search", "fit")),
+        ("Evaluation", "predict"),
     ]
     spent = pass_seconds("mobilenet96") + pass_seconds("embedded") - 16
     assert rows["Passes", "compute"]["seconds"] == pytest.approx(spent)
     assert rows["Passes", "compute"]["images"] == 40_000
     assert rows["Heads", "fit"]["seconds"] == pytest.approx(3 * 3.2)
-    assert rows["Heads", "predict"]["images"] == 6_000
+    assert rows["Evaluation", "predict"]["images"] == 6_000
     assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
-    assert [group["peak"] for group in section["stages"]] == [430_000_000, 900_000_000]
+    assert [group["peak"] for group in section["stages"]] == [430_000_000, 900_000_000, None]
 
 
 def test_what_was_not_written_down_is_left_open(make_study: Make, tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_a_vote_costs_nothing_of_its_own_and_a_training_stands_apart(make_study:
     runs = read_runs(study.metrics)
     rows = rows_of(stages_section(read_features(study.features), runs, [{"seconds": 30.0}]))
     assert rows["Heads", "fit"]["seconds"] == pytest.approx(3.2)
-    assert rows["Heads", "predict"]["images"] == 2_000
+    assert rows["Evaluation", "predict"]["images"] == 4_000
     assert rows["Boundaries", "all of it"]["seconds"] == 30.0
     assert rows["Trainings", "fit"]["seconds"] == 12.0
 
