@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.significance import holm, mcnemar, read_predictions
+from classifiers.significance import LEVEL, holm, mcnemar, read_predictions
 from classifiers.store import read_json
 from features.errors import UserError
 from pipeline.board import Row, add_figures, read_board, show, table_of
 from pipeline.report import words
 from pipeline.report.difference import paired
-
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,6 @@ class Compared:
 
     Attributes:
         name: The study's name or, where two share it, its folder.
-        folder: Its folder of results.
         rows: Its runs, by rank.
         dataset: The fingerprint of its data set; None where its runs are older than that is kept.
         ids: The names of its test images, text (images,).
@@ -35,7 +32,6 @@ class Compared:
     """
 
     name: str
-    folder: Path
     rows: list[Row]
     dataset: str | None
     ids: np.ndarray
@@ -94,7 +90,6 @@ def _read(folder: Path, folders: Sequence[Path]) -> Compared:
     fitted: dict[str, Any] = read_json(best / "fit.json")
     return Compared(
         name=folder.name if alone else str(folder),
-        folder=folder,
         rows=rows,
         dataset=fitted.get("dataset"),
         ids=ids,

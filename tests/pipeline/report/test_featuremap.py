@@ -78,7 +78,7 @@ def test_training_images_of_the_best_head_are_laid_out_with_their_pictures(
         tile = sheet[row * 12 : row * 12 + 12, column * 12 : column * 12 + 12]
         np.testing.assert_array_equal(tile, pixels[place])
     page = read(study.report(tmp_path / "report.html", Evidence(map=tmp_path / "map.json")))
-    assert "90 of the 90 training and validation images" in page.text
+    assert "All 90 training and validation images" in page.text
     assert "How far apart two groups lie, how large or how dense they are, says little" in page.text
     assert len(page.tables["beside"]) == 4
 
