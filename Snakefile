@@ -1,17 +1,23 @@
 """What can be built: every study in studies/ is a target, named by its file."""
 
 import sys
+import time
 from dataclasses import asdict
 
 from features.engines.gpu import gpus
+from pipeline.board import show_results
 from pipeline.downloads import check_downloads
 from pipeline.job import folder_lock, run_jobs_from, work_alone
 from pipeline.plans import Plans
 from pipeline.weights import check_weights
 
+started = time.time()
 run_jobs_from(workflow.basedir)
 plans = Plans(config, stop=sys.exit)
 lock = folder_lock()
+
+
+report: "pipeline/report/captions/workflow.rst"
 
 
 wildcard_constraints:
@@ -50,6 +56,4 @@ onstart:
 
 
 onsuccess:
-    for report in (study.report for study in plans.made()):
-        if report.exists():
-            print(f"\nThe report is there: {report}", file=sys.stderr)
+    show_results(plans.made(), since=started)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,7 @@ class Features:
         fingerprint: The file's, or what those of several come to.
         made_by: The fingerprint of all that is in it but the data: features of other images with
             the same one can be judged by the same head.
+        dataset: The fingerprint of the images, their labels and their splits.
         seconds: What each file's pass took, by its name; None where its record is gone.
     """
 
@@ -62,6 +63,7 @@ class Features:
         self.made_by = fingerprint(
             {"joined": [{**file.spec, "dataset": None} for file in self._files]}
         )
+        self.dataset = data_fingerprint(first.spec)
         self.seconds = {
             file.path.stem: file.record.get("seconds", {}).get("total") for file in self._files
         }
@@ -168,6 +170,11 @@ class Features:
         traceback: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+
+def data_fingerprint(spec: Mapping[str, Any]) -> str:
+    """That of the images that features are of, by the spec of the features."""
+    return fingerprint({"dataset": spec.get("dataset")})
 
 
 def joined_fingerprint(fingerprints: Sequence[str]) -> str:

@@ -180,6 +180,7 @@ def write_evaluation(
             "seconds": {"pass": whole, **fitted["seconds"], "predict": predict_seconds},
             "passes": passes,
             "head_bytes": head_bytes,
+            "peak_memory_bytes": fitted.get("peak_memory_bytes"),
             "warnings": fitted["warnings"],
         },
     )

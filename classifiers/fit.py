@@ -21,7 +21,7 @@ from classifiers.pools import Pool, folds_of, read_pool
 from classifiers.selection import Candidate, told, write_selection
 from classifiers.spec import HeadSpec
 from classifiers.store import save_head, write_json
-from features.environment import versions
+from features.environment import peak_memory, versions
 from features.errors import UserError
 from features.progress import progress
 
@@ -70,7 +70,7 @@ def fit_head(
         lazy = _too_large(opened, head, memory)
         draw = None if folds else validation
         pool = read_pool(opened, head.choice, validation=draw, seed=seed, lazy=lazy)
-        fingerprint, made_by = opened.fingerprint, opened.made_by
+        fingerprint, made_by, dataset = opened.fingerprint, opened.made_by, opened.dataset
     if len(np.unique(pool.labels[: pool.training])) < 2:
         raise UserError(
             f"{opened.path}: the training images are all of one class; at least two are needed"
@@ -126,11 +126,13 @@ def fit_head(
                 **({"folds": folds} if folds else {}),
             },
             "seconds": {"search": search_seconds, "fit": fit_seconds},
+            "peak_memory_bytes": peak_memory(),
             "read_in_blocks": lazy,
             "warnings": notes,
             "versions": versions(),
             "fingerprint": fingerprint,
             "made_by": made_by,
+            "dataset": dataset,
         },
     )
     return path

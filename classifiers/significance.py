@@ -190,7 +190,7 @@ def read_contestants(metrics: Sequence[Path]) -> list[Contestant]:
     sizes: dict[str, int] = {}
     for path in metrics:
         run = read_json(path)
-        ids, labels, predicted = _predictions(path.with_name("predictions.npz"))
+        ids, labels, predicted = read_predictions(path.with_name("predictions.npz"))
         first = first or (path, ids, labels)
         if not (np.array_equal(ids, first[1]) and np.array_equal(labels, first[2])):
             raise UserError(
@@ -215,7 +215,12 @@ def _contestant(name: str, runs: Sequence[tuple[dict[str, Any], np.ndarray]]) ->
     )
 
 
-def _predictions(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a run said of the test images: ids (text), labels and predictions (int64), (images,).
+
+    Raises:
+        UserError: The file is missing or damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as kept:
             return kept["ids"], kept["labels"], kept["predicted"]

@@ -96,6 +96,7 @@ def fit_vote(members: Sequence[Path], directory: Path, *, seed: int) -> None:
             "seconds": seconds,
             "warnings": [],
             "versions": versions(),
+            "dataset": fits[0].get("dataset"),
         },
     )
 

@@ -48,6 +48,22 @@ def versions() -> dict[str, str]:
     return found
 
 
+def peak_memory() -> int | None:
+    """The most bytes that this process, or one that it started and awaited, held in memory so far.
+
+    None where the system does not count them. A process begins with the peak of the one that
+    started it, which for a job of the workflow is little.
+    """
+    try:
+        import resource
+    except ImportError:
+        return None
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(one).ru_maxrss for one in who)
+    # In bytes on macOS, in kilobytes elsewhere.
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 def _processor() -> str:
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -12,7 +12,7 @@ from features.backbones.spec import BackboneSpec
 from features.cache.reader import read_record, record_file
 from features.cache.writer import write_record
 from features.engines import Engine
-from features.environment import environment
+from features.environment import environment, peak_memory
 
 LOG = logging.getLogger("headstart")
 
@@ -44,6 +44,7 @@ class PassLog:
         names = ("start", "read", "compute", "write", "total")
         self._before = {name: before.get("seconds", {}).get(name, 0.0) for name in names}
         self._images = self._images_before = before.get("computed", 0)
+        self._peak_before = before.get("peak_memory_bytes") or 0
         self._ran: dict[str, Any] = {
             k: before.get(k) for k in ("precision", "device", "batch") if k in before
         }
@@ -90,6 +91,7 @@ class PassLog:
             "seconds": seconds,
             "computed": self._images,
             "images_per_second": self._images / busy if self._images else None,
+            "peak_memory_bytes": max(self._peak_before, peak_memory() or 0) or None,
             **environment(),
         }
 

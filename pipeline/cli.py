@@ -44,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     preset.add_argument("folder", type=Path, help="what a study names under `weights`")
     preset.set_defaults(run=lambda options: _preset(options.name, options.folder))
 
+    compare_studies = commands.add_parser("compare", help="put the results of studies side by side")
+    compare_studies.add_argument(
+        "results", nargs="+", type=Path, help="folders such as results/quickstart, two or more"
+    )
+    compare_studies.set_defaults(run=lambda options: _compare(options.results))
+
     cache = commands.add_parser("cache", help="list, verify, compare and remove cached files")
     cache.add_argument("--folder", type=Path, default=CACHE, help="the cache (default: ./cache)")
     tasks = cache.add_subparsers(required=True, metavar="TASK")
@@ -109,6 +115,14 @@ def _count(text: str) -> int:
     if count < 1:
         raise ValueError
     return count
+
+
+def _compare(folders: Sequence[Path]) -> int:
+    if len(folders) < 2:
+        raise UserError("compare wants two folders of results or more, as results/quickstart")
+    from pipeline.compared import compare
+
+    return compare(folders)
 
 
 def _preset(name: str, folder: Path) -> int:

@@ -29,8 +29,8 @@ RESULTS = Path("results")
 
 STAGES = (
     *("all", "dataset", "part", "features", "head", "evaluate", "budget", "evaluate_budget"),
-    *("evaluate_further", "leaderboard", "duplicates", "suspects", "promise", "report"),
-    "export",
+    *("evaluate_further", "leaderboard", "duplicates", "suspects", "promise", "failures"),
+    *("map", "export", "report"),
 )
 """The workflow's own rules, whose names no study may take."""
 

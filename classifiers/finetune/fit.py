@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classifiers.calibration import tempered, write_validation
-from classifiers.data import Features
+from classifiers.data import Features, data_fingerprint
 from classifiers.finetune.augment import augmentation
 from classifiers.finetune.boundary import boundary_file, decide, say_what_it_saved
 from classifiers.finetune.build import build
@@ -34,7 +34,7 @@ from classifiers.selection import Candidate, write_selection
 from classifiers.store import write_json
 from features.cache import FeatureFile
 from features.datasets import open_images
-from features.environment import versions
+from features.environment import peak_memory, versions
 from features.errors import UserError
 from features.extract import GRAPH_PIXELS, extract
 from features.files import fingerprint
@@ -284,6 +284,7 @@ def _write_fit(
             "validation": {"accuracy": best["val_accuracy"], "images": len(held)},
             # What the head had cost that it starts from is a part of what it costs.
             "seconds": {"search": sum(before.values()), "fit": seconds},
+            "peak_memory_bytes": peak_memory(),
             "passes": boundary["pass"],
             "boundary": boundary,
             "epochs": history.epochs,
@@ -292,6 +293,7 @@ def _write_fit(
             "warnings": notes,
             "versions": versions(),
             "made_by": fingerprint({**spec, "dataset": None}),
+            "dataset": data_fingerprint(spec),
             "fingerprint": fingerprint(spec),
         },
     )

@@ -132,5 +132,7 @@ def _record(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         whole["computed"] = sum(record["computed"] for record in records)
         busy = whole["seconds"]["total"] - whole["seconds"]["start"]
         whole["images_per_second"] = whole["computed"] / busy if busy > 0 else None
+    peaks = [record.get("peak_memory_bytes") for record in records]
+    whole["peak_memory_bytes"] = max(filter(None, peaks), default=None)
     whole["parts"] = len(records)
     return whole

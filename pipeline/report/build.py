@@ -14,6 +14,7 @@ from features.errors import UserError
 from features.files import whole_file
 from pipeline.report import charts, words
 from pipeline.report import runs as tables
+from pipeline.report.brought import brought_section
 from pipeline.report.evidence import (
     Evidence,
     calibration_section,
@@ -23,14 +24,20 @@ from pipeline.report.evidence import (
     further_section,
     seeds_section,
 )
+from pipeline.report.featuremap import map_section
+from pipeline.report.mistakes import mistakes_section
 from pipeline.report.pairs import STATES
 from pipeline.report.published import published_section
 from pipeline.report.runs import KINDS, Run
+from pipeline.report.stages import stages_section
 from pipeline.report.tuning import boundaries_of, settings_section, tuning_section
 
 TEMPLATES = Path(__file__).parent / "templates"
-SHOWN = ("seconds", "images_per_second", "channels", "dataset")
+SHOWN = ("seconds", "images_per_second", "peak_memory_bytes", "channels", "dataset")
 """What the page shows of a pass's record by other means than the table of all the rest."""
+
+FILTERED_FROM = 6
+"""From so many runs on the leaderboard can be filtered."""
 
 CONFUSED = 10
 """How many confused pairs of classes are listed."""
@@ -77,10 +84,14 @@ def build_report(
             **_best(runs),
             **tuning_section(runs, evidence.promise),
             **published_section(evidence.published, runs, described),
+            **brought_section(runs),
             **_cost(runs),
+            **stages_section(described, runs, boundaries_of(runs)),
             **comparison_section(evidence.comparison, runs[0], tables.second_best(runs)),
             **seeds_section(runs),
             **_failures(runs[0]),
+            **mistakes_section(evidence.failures),
+            **map_section(evidence.map, runs),
             **_side_by_side(runs),
             **calibration_section(runs),
             **further_section(evidence.further, runs),
@@ -142,6 +153,7 @@ def _best(runs: Sequence[Run]) -> dict[str, Any]:
             name: any(run["test"][name] is not None for run in runs)
             for name in ("top5_accuracy", "log_loss", "calibration_error")
         },
+        "filtered_from": FILTERED_FROM,
         "several_seeds": len({run["seed"] for run in runs}) > 1,
     }
 

@@ -37,6 +37,8 @@ class Evidence:
         curves: What `classifiers.budget.learning_curve` or `evaluate_curve` wrote, one a run.
         duplicates: What `classifiers.duplicates.find_duplicates` wrote.
         suspects: What `classifiers.suspects.find_suspects` wrote.
+        failures: What `pipeline.report.mistakes.write_failures` wrote.
+        map: What `pipeline.report.featuremap.write_map` wrote.
         promise: What `classifiers.promise.write_promise` wrote.
         published: What others reported, as the study has it.
         dataset: The dataset file, for pictures of the suspects.
@@ -48,6 +50,8 @@ class Evidence:
     further: Sequence[Path] = ()
     duplicates: Path | None = None
     suspects: Path | None = None
+    failures: Path | None = None
+    map: Path | None = None
     promise: Path | None = None
     published: Published | None = None
     dataset: Path | None = None

@@ -15,7 +15,13 @@ rule head:
         ),
     output:
         fit="results/{study}/runs/{run}/fit.json",
-        selection="results/{study}/runs/{run}/selection.csv",
+        selection=report(
+            "results/{study}/runs/{run}/selection.csv",
+            caption="../report/captions/selection.rst",
+            category="{study}",
+            subcategory="settings that were tried",
+            labels={"run": "{run}"},
+        ),
         validation="results/{study}/runs/{run}/validation.npz",
     log:
         "logs/heads/{study}/{run}.log",

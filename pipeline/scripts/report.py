@@ -6,7 +6,8 @@ from pipeline.job import job
 
 with job(snakemake.log[0]):
     from pipeline.load import load_study
-    from pipeline.report import Evidence, build_report
+    from pipeline.report.build import build_report
+    from pipeline.report.evidence import Evidence
 
     source = snakemake.resources.source
     study = Path(snakemake.input.study)
@@ -22,6 +23,8 @@ with job(snakemake.log[0]):
             further=[Path(metrics) for metrics in snakemake.input.further],
             duplicates=Path(snakemake.input.duplicates),
             suspects=next((Path(file) for file in snakemake.input.suspects), None),
+            failures=Path(snakemake.input.failures),
+            map=Path(snakemake.input.map),
             promise=next((Path(file) for file in snakemake.input.promise), None),
             published=load_study(study).published,
             dataset=Path(snakemake.input.dataset),

@@ -128,6 +128,7 @@ def test_the_record_says_what_was_done(features_path: Path, tmp_path: Path) -> N
     assert record["training"] == {"images": 72}
     assert record["warnings"] == []
     assert all(record["seconds"][stage] > 0 for stage in ("search", "fit"))
+    assert 1e7 < record["peak_memory_bytes"] < 1e11
     assert {"python", "numpy", "scikit-learn"} <= set(record["versions"])
     names = {"head.skops", "selection.csv", "validation.npz", "fit.json"}
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == names

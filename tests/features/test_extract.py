@@ -262,6 +262,7 @@ def test_the_record_says_what_ran(tmp_path: Path, run: Run) -> None:
     assert (record["engine"], record["precision"]) == ("tensorflow", "float32")
     assert set(record["seconds"]) == {"start", "read", "compute", "write", "total"}
     assert record["computed"] == 80
+    assert 1e8 < record["peak_memory_bytes"] < 1e11
     assert record["channels"]["stem_out"] == 16
     assert len(record["backbone"]["weights_sha256"]) == 64
     assert record["versions"]["keras"] == keras.__version__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import json
@@ -31,6 +32,9 @@ heads:
   logistic: {C: [0.001, 0.01, 0.1]}
   knn: {layers: all, k: 5}
 """
+
+COMPARED = {"leaderboard": 1, "failures": 1, "map": 1, "report": 1}
+"""What follows the evaluation of any run, by a study's plan."""
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +77,47 @@ def test_a_study_compares_its_heads_and_looks_at_its_data(done: Path) -> None:
     assert "No test image is also among the images" in page
 
 
+def test_the_report_shows_failures_and_a_map_of_what_is_not_test(done: Path) -> None:
+    results = done / "results" / "small"
+    failures = json.loads((results / "failures.json").read_text())
+    placed = json.loads((results / "map.json").read_text())
+    run = next(csv.DictReader((results / "leaderboard.csv").open()))
+    best = ".".join(run[part] for part in ("backbone", "head", "seed"))
+    assert failures["run"] == placed["run"] == best
+    assert (failures["images"], placed["of"]) == (360, 300)
+    with np.load(results / "runs" / best / "predictions.npz") as kept:
+        wrong = kept["ids"][kept["predicted"] != kept["labels"]].tolist()
+        tested = kept["ids"].tolist()
+    assert {shown["image"] for shown in failures["surest"]} <= set(wrong)
+    assert failures["wrong"] == len(wrong)
+    assert not set(placed["ids"]) & set(tested)
+    assert (results / "report.html").stat().st_size < 5_000_000
+
+
+def test_a_run_ends_in_its_results_and_one_with_nothing_to_do_says_nothing(again: Path) -> None:
+    result = snakemake(again, "small", "--forcerun", "report")
+    assert result.returncode == 0, result.stderr
+    said = result.stderr[result.stderr.index("small, by validation accuracy") :]
+    assert "embedded.logistic.0" in said
+    assert "More of each: results/small/report.html" in said
+    assert "by validation accuracy" not in snakemake(again, "small").stderr
+
+
+def test_snakemakes_own_report_holds_results_and_captions_without_a_network(again: Path) -> None:
+    dead = {name: "http://127.0.0.1:9" for name in ("https_proxy", "http_proxy", "HTTPS_PROXY")}
+    result = snakemake(again, "small", "--report", "out.html", no_proxy="", **dead)
+    assert result.returncode == 0, result.stderr
+    page = (again / "out.html").read_text()
+    assert "Each study has a category of its own" in page
+    for caption in ("The whole report of the study", "Every run of the study", "Every setting"):
+        assert caption in page, caption
+    for name in ("report.html", "leaderboard.csv", "selection.csv"):
+        assert f"filename={name}" in page, name
+    report = (again / "results" / "small" / "report.html").read_bytes()
+    assert base64.b64encode(report).decode() in page
+    assert planned(again, "small") == {}
+
+
 def test_curves_and_suspects_are_made_where_a_study_asks(again: Path) -> None:
     asked = STUDY + "learning_curves: [logistic]\nsuspects: logistic\n"
     (again / "studies" / "small.yaml").write_text(asked)
@@ -90,7 +135,8 @@ def test_curves_and_suspects_are_made_where_a_study_asks(again: Path) -> None:
     assert "What would more labels bring?" in page
     with (results / "suspects.csv").open() as file:
         suspects = list(csv.DictReader(file))
-    assert page.count("data:image/png;base64,") == min(len(suspects), 48) > 0
+    data = page[page.index('<section id="data"') : page.index('<section id="making"')]
+    assert data.count("data:image/png;base64,") == min(len(suspects), 48) > 0
     assert planned(again, "small") == {}
 
 
@@ -145,14 +191,14 @@ def test_a_second_run_does_nothing(done: Path) -> None:
 
 def test_a_new_head_fits_that_head_only(again: Path) -> None:
     (again / "studies" / "small.yaml").write_text(STUDY + "  ridge: {alpha: 10.0}\n")
-    assert planned(again, "small") == {"head": 1, "evaluate": 1, "leaderboard": 1, "report": 1}
+    assert planned(again, "small") == {"head": 1, "evaluate": 1, **COMPARED}
 
 
 def test_a_fine_tuning_begins_with_a_hint_and_repeats_nothing(again: Path) -> None:
     file = again / "studies" / "small.yaml"
     tuned = "fine_tune: {tuned: {backbone: embedded, head: logistic, epochs: 1}}\n"
     file.write_text(STUDY + tuned)
-    steps = {"head": 1, "evaluate": 1, "leaderboard": 1, "report": 1}
+    steps = {"head": 1, "evaluate": 1, **COMPARED}
     assert planned(again, "small") == {"promise": 1, **steps}
     result = snakemake(again, "small")
     assert result.returncode == 0, result.stderr
@@ -169,7 +215,7 @@ def test_a_fine_tuning_begins_with_a_hint_and_repeats_nothing(again: Path) -> No
 
 def test_a_changed_setting_fits_that_head_only(again: Path) -> None:
     (again / "studies" / "small.yaml").write_text(STUDY.replace("k: 5", "k: 7"))
-    assert planned(again, "small") == {"head": 1, "evaluate": 1, "leaderboard": 1, "report": 1}
+    assert planned(again, "small") == {"head": 1, "evaluate": 1, **COMPARED}
 
 
 def test_a_new_backbone_runs_that_pass_only(again: Path) -> None:
@@ -178,7 +224,7 @@ def test_a_new_backbone_runs_that_pass_only(again: Path) -> None:
     plan = planned(again, "small")
     # The new one is the first, by which near duplicates are found.
     assert plan.pop("duplicates") == 1
-    assert plan == {"features": 1, "head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
+    assert plan == {"features": 1, "head": 2, "evaluate": 2, **COMPARED}
 
 
 def test_another_study_on_the_same_features_runs_no_pass(again: Path) -> None:
@@ -186,7 +232,7 @@ def test_another_study_on_the_same_features_runs_no_pass(again: Path) -> None:
     (again / "studies" / "other.yaml").write_text(other)
     plan = planned(again, "other")
     assert plan.pop("duplicates") == 1
-    assert plan == {"head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
+    assert plan == {"head": 2, "evaluate": 2, **COMPARED}
 
 
 def test_an_edited_comment_in_the_code_runs_nothing(again: Path) -> None:
@@ -207,13 +253,13 @@ def test_another_share_for_validation_runs_no_pass(again: Path) -> None:
         STUDY.replace("digits,", "digits, validation: 0.3,")
     )
     plan = planned(again, "small")
-    assert plan == {"head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
+    assert plan == {"head": 2, "evaluate": 2, **COMPARED}
 
 
 def test_more_seeds_fit_only_the_new_ones(again: Path) -> None:
     (again / "studies" / "small.yaml").write_text(STUDY + "seeds: [0, 1]\n")
     plan = planned(again, "small")
-    assert plan == {"head": 2, "evaluate": 2, "leaderboard": 1, "report": 1}
+    assert plan == {"head": 2, "evaluate": 2, **COMPARED}
 
 
 def test_only_the_evaluation_reads_the_test_split(again: Path) -> None:

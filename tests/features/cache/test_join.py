@@ -49,7 +49,10 @@ def write_part(path: Path, part: int, parts: int, whole: bool = True) -> Path:
                 writer.write(split, "identity", "last", 0, VALUES[split][start:stop])
         if whole:
             writer.finish(file)
-    write_record(file, {"seconds": {"start": 1, "total": 3}, "computed": stop - start})
+    seconds = {"start": 1, "total": 3}
+    write_record(
+        file, {"seconds": seconds, "computed": stop - start, "peak_memory_bytes": 1000 + part}
+    )
     return file
 
 
@@ -76,6 +79,7 @@ def test_what_is_joined_reads_like_one_piece(
                 assert file.ids(split)[-1] == f"{split}{COUNTS[split] - 1}"
                 assert file.labels(split).tolist() == [i % 2 for i in range(COUNTS[split])]
             assert file.record["seconds"]["total"] == 3 * parts
+            assert file.record["peak_memory_bytes"] == 1000 + parts - 1
             assert [file.damaged(name) for name in file.names()] == [[]] * len(file.names())
     with h5py.File(path) as raw:
         np.testing.assert_array_equal(raw["train/identity/last"][:], VALUES["train"])

@@ -18,7 +18,8 @@ from classifiers.suspects import COLUMNS
 from features.cache import write_features
 from features.datasets import DatasetSpec, identify, open_images, prepare
 from features.files import fingerprint
-from pipeline.report import Evidence, build_report
+from pipeline.report.build import build_report
+from pipeline.report.evidence import Evidence
 
 CIFAR10 = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -92,6 +93,8 @@ class Result:
     probabilities: bool = True
     warnings: tuple[str, ...] = ()
     layers: str = "last"
+    view: str = "identity"
+    peak: int | None = None
     temperature: float | None = None
     training: Training | None = None
 
@@ -208,7 +211,7 @@ def _metrics(
         "type": result.head.partition("-")[0],
         "seed": result.seed,
         "layers": result.layers,
-        "view": "identity",
+        "view": result.view,
         "root": False,
         "pca": None,
         "whiten": False,
@@ -255,6 +258,7 @@ def _metrics(
         },
         "passes": {result.backbone: pass_seconds(result.backbone)},
         "head_bytes": 51_234,
+        "peak_memory_bytes": result.peak,
         "warnings": list(result.warnings),
     }
 
@@ -357,6 +361,8 @@ def _features(
                 "total": spent,
             },
             "images_per_second": 985.4,
+            "computed": 20_000,
+            "peak_memory_bytes": 430_000_000,
             "engine": "openvino",
             "precision": "float32",
             "versions": {"python": "3.11.7", "keras": "3.15.0", "tensorflow": "2.21.0"},

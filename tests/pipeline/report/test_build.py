@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from features.errors import UserError
-from pipeline.report import build_report
+from pipeline.report.build import build_report
 from pipeline.report.words import NONE
 
 LOGISTIC = dict(backbone="mobilenet96", head="logistic", validation=0.72, test=0.72)

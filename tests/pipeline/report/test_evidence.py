@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.report import Evidence
+from pipeline.report.evidence import Evidence
 from pipeline.report.pairs import pairs_matrix
 from pipeline.report.pictures import thumbnails
 from pipeline.report.words import MINUS, NONE

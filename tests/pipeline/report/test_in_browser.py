@@ -16,10 +16,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.report import Evidence
+from pipeline.report.evidence import Evidence
+from pipeline.report.mistakes import write_failures
 from pipeline.tuning import Published
 
 from .conftest import Training, make_evidence
+from .test_build import LOGISTIC
+from .test_featuremap import make_map
+from .test_mistakes import add_predictions
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -119,9 +123,9 @@ class Page:
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
     def press(self, key: str) -> None:
-        """Presses a key of the keyboard, "Enter" or "Tab"."""
+        """Presses a key of the keyboard, "Enter", "Tab" or "ArrowDown"."""
         text = {"text": "\r"} if key == "Enter" else {}
-        code = {"Enter": 13, "Tab": 9}[key]
+        code = {"Enter": 13, "Tab": 9, "ArrowDown": 40}[key]
         common = {"key": key, "code": key, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", **common, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
@@ -249,6 +253,62 @@ def test_so_is_the_page_of_a_study_that_trains_further(
     assert_drawn(page, tmp_path / "report.html", width)
 
 
+@pytest.fixture
+def pictured(make_study: Callable[..., Any], tmp_path: Path) -> Path:
+    """A page with a map of the features and pictures of failures."""
+    study = make_study([LOGISTIC], classes=[str(label) for label in range(12)])
+    features_map = make_map(study, tmp_path, 12, 20)
+    dataset = tmp_path / "data" / "dataset.h5"
+    add_predictions(study.metrics[0], dataset, None, 0.5)
+    write_failures(study.metrics, dataset, None, tmp_path / "failures.json")
+    evidence = Evidence(map=features_map, failures=tmp_path / "failures.json")
+    study.report(tmp_path / "report.html", evidence)
+    return tmp_path / "report.html"
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_so_is_the_page_with_pictures(page: Page, pictured: Path, width: int) -> None:
+    assert_drawn(page, pictured, width)
+    loaded = "[...document.images].every(image => image.complete && image.naturalWidth > 0)"
+    assert page.evaluate(f"document.images.length > 20 && {loaded}")
+
+
+def test_a_mark_of_the_map_shows_its_image(page: Page, pictured: Path) -> None:
+    page.problems.clear()
+    page.open(pictured, 1600)
+    marks = "document.querySelectorAll('#features-map .mark-symbol path')"
+    assert page.evaluate(f"{marks}.length") == 240
+    # The last one drawn lies on top of all others.
+    page.click(f"{marks}[239]")
+    tooltip = "document.querySelector('#vg-tooltip-element.visible')"
+    deadline = time.monotonic() + SECONDS
+    while not page.evaluate(f"{tooltip} !== null") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    text = page.evaluate(f"{tooltip}.textContent")
+    assert text.startswith("Class11Image"), text
+    style = f"getComputedStyle({tooltip}.querySelector('.tile'))"
+    assert page.evaluate(f"{style}.backgroundImage").startswith('url("data:image/png')
+    # 16 pictures a row, each enlarged to 96 pixels: that of the last image is the last of 15 rows.
+    assert page.evaluate(f"{style}.backgroundPosition") == "-1440px -1344px"
+    assert page.evaluate(f"{style}.backgroundSize") == "1536px auto"
+    assert page.problems == []
+
+
+def test_a_class_of_the_map_is_picked_out_by_keyboard(page: Page, pictured: Path) -> None:
+    page.open(pictured, 1600)
+    shown = (
+        "[...document.querySelectorAll('#features-map .mark-symbol path')]"
+        ".filter(mark => mark.getAttribute('opacity') > 0.5).length"
+    )
+    assert page.evaluate(shown) == 240
+    page.evaluate("document.querySelector('#features-map select').focus()")
+    page.press("ArrowDown")
+    deadline = time.monotonic() + SECONDS
+    while page.evaluate(shown) == 240 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert page.evaluate(shown) == 20
+
+
 def assert_drawn(page: Page, report: Path, width: int, dark: bool = False) -> None:
     """A report stands there whole, in a window so many pixels wide."""
     page.problems.clear()
@@ -283,6 +343,55 @@ def test_a_header_sorts_by_mouse_and_by_keyboard(page: Page, report: Path, width
     page.click(header("Backbone"))
     assert page.evaluate(RANKS) == "132"
     assert page.evaluate(f"{LEADERBOARD}.querySelectorAll('[aria-sort]').length") == 1
+
+
+SHOWN = (
+    f"[...{LEADERBOARD}.tBodies[0].rows].filter(row => row.offsetHeight)"
+    ".map(row => row.cells[0].textContent).join('')"
+)
+FILTER = "document.querySelector('[data-filter]')"
+STATUS = f"{FILTER}.querySelector('[role=status]').textContent"
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_the_leaderboard_is_filtered_by_keyboard_while_it_is_sorted(
+    page: Page, make_study: Callable[..., Any], tmp_path: Path, width: int
+) -> None:
+    accuracies = {("a", "svm"): 0.9, ("b", "svm"): 0.8, ("a", "ridge"): 0.6, ("b", "ridge"): 0.7}
+    accuracies |= {("a", "knn"): 0.5, ("b", "knn"): 0.4}
+    study = make_study(
+        [
+            dict(backbone=f"backbone-{backbone}", head=head, validation=share, test=share)
+            for (backbone, head), share in accuracies.items()
+        ],
+        images=400,
+    )
+    study.report(tmp_path / "report.html")
+    page.open(tmp_path / "report.html", width)
+    assert (page.evaluate(SHOWN), page.evaluate(STATUS)) == ("123456", "6 of 6 runs")
+    assert page.evaluate(f"{FILTER}.querySelector('[aria-live=polite]') !== null")
+    page.evaluate(f"{FILTER}.querySelector('input').focus()")
+    page.call("Input.insertText", text="RIDGE backbone")
+    assert (page.evaluate(SHOWN), page.evaluate(STATUS)) == ("34", "2 of 6 runs")
+    page.click(header("Test accuracy"))
+    page.press("Enter")
+    assert page.evaluate(SHOWN) == "43"
+    page.evaluate(f"{FILTER}.querySelector('input').value = ''")
+    page.evaluate(f"{FILTER}.querySelector('select').focus()")
+    page.press("ArrowDown")
+    assert page.evaluate(f"{FILTER}.querySelector('select').value") == "backbone-a"
+    assert (page.evaluate(SHOWN), page.evaluate(STATUS)) == ("541", "3 of 6 runs")
+    page.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert len(page.evaluate(SHOWN)) == 6
+        assert page.evaluate(f"getComputedStyle({FILTER}).display") == "none"
+    finally:
+        page.call("Emulation.setEmulatedMedia", media="")
+
+
+def test_few_runs_need_no_filter(page: Page, report: Path) -> None:
+    page.open(report, 1600)
+    assert page.evaluate(f"{FILTER} === null")
 
 
 def test_the_confusion_matrix_shows_counts_or_shares(page: Page, report: Path) -> None:

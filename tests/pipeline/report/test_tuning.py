@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.report import Evidence
 from pipeline.report.difference import paired
 from pipeline.report.epochs import epochs_chart
+from pipeline.report.evidence import Evidence
 from pipeline.report.published import published_section
 from pipeline.report.runs import read_runs
 from pipeline.report.words import MINUS, NONE
