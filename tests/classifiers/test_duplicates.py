@@ -121,11 +121,11 @@ def test_where_other_classes_are_as_alike_the_threshold_rises() -> None:
     """All images are nearly one, whatever their class."""
     rng = np.random.default_rng(0)
     values = np.ones((400, 20)) + rng.normal(0, 0.05, (400, 20))
-    values[399] = values[0]
+    values[398] = values[0]
     unit = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
     threshold, pairs, similarity = near_pairs(unit, np.arange(400) % 2, [0, 300])
     assert threshold > 0.99
-    assert [0, 399] in pairs.tolist()
+    assert [0, 398] in pairs.tolist()
     assert len(pairs) < 20
     assert (similarity >= threshold).all()
 
