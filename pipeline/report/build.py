@@ -81,6 +81,7 @@ def build_report(
             study_file=study_file.name,
             vega=Markup(charts.vega_javascript()),
             states=STATES,
+            abridged=any(len(run["told"]) < len(run["settings"]) for run in runs),
             **_best(runs),
             **tuning_section(runs, evidence.promise),
             **published_section(evidence.published, runs, described),

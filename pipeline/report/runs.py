@@ -11,6 +11,7 @@ import numpy as np
 import features
 from classifiers.compare import ranked
 from classifiers.finetune.settings import DEFAULTS
+from classifiers.heads import DEFAULTS as HEADS
 from classifiers.store import read_json
 from pipeline.report.difference import Difference, paired, unpaired
 
@@ -24,7 +25,10 @@ KINDS = ("from nothing", "frozen", "further")
 trained further."""
 
 TOLD = ("epochs", "learning_rate")
-"""Settings of a training that are told even where they are the defaults."""
+"""Settings that are told even where they are the defaults."""
+
+FEW = 4
+"""So many settings are all told."""
 
 PARTS = ("pass", "search", "fit")
 """What a run's seconds are made of; predicting is counted apart. Those of a pass whose record is
@@ -48,7 +52,7 @@ def read_runs(metrics: Sequence[Path]) -> list[Run]:
         tuning = read_json(run["directory"] / "fit.json") if run["type"] == "fine_tune" else None
         run["tuning"] = tuning
         run["kind"] = _kind(tuning)
-        run["told"] = _told(run["settings"]) if tuning else run["settings"]
+        run["told"] = _told(run["settings"], DEFAULTS if tuning else HEADS.get(run["type"], {}))
     return runs
 
 
@@ -58,15 +62,17 @@ def _kind(tuning: Mapping[str, Any] | None) -> str:
     return "from nothing" if tuning["network"] else "further"
 
 
-def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A training has twenty settings, most of them as everybody has them.
+def _told(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """A dense head or a training has up to twenty settings, most of them as everybody has them.
 
     What is unfrozen is said in words beside.
     """
+    if len(settings) <= FEW:
+        return dict(settings)
     return {
         name: value
         for name, value in settings.items()
-        if name != "unfreeze" and (name in TOLD or value != DEFAULTS.get(name))
+        if name != "unfreeze" and (name in TOLD or value != defaults.get(name))
     }
 
 
