@@ -177,7 +177,7 @@ def remove(folder: Path, files: Sequence[Path], *, unused: bool, ask: bool) -> i
     going = [there[file.resolve()] for file in files]
     if unused:
         needed = _needed()
-        going += [entry for entry in there.values() if not _is_needed(entry, *needed)]
+        going += [entry for entry in there.values() if not needed.holds(entry)]
     going = list(dict.fromkeys(going))
     if not going:
         print("nothing to remove: studies ask for everything that is there")
@@ -213,10 +213,34 @@ def _remove(entry: Entry) -> int:
     return 0
 
 
-def _needed() -> tuple[set[Path], list[dict[str, Any]]]:
-    """The files that the studies ask for, and the graphs."""
-    files: set[Path] = set()
-    graphs: list[dict[str, Any]] = []
+@dataclass(frozen=True)
+class Needed:
+    """What the studies ask for.
+
+    Attributes:
+        files: The files of data sets and features.
+        graphs: Of converted graphs what decides them.
+        tuned: The specs of the backbones that are trained further, but for views and unpooled
+            layers: what they leave at the boundary of what is frozen is known once they were built.
+    """
+
+    files: set[Path]
+    graphs: list[dict[str, Any]]
+    tuned: list[dict[str, Any]]
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether an entry of the cache is asked for."""
+        if entry.kind == "graph":
+            with suppress(OSError, ValueError, KeyError):
+                asked = json.loads((entry.path / "request.json").read_text())["backbone"]
+                return any(_plain(fields).items() <= asked.items() for fields in self.graphs)
+            return False
+        path = entry.path.with_suffix("") if entry.kind == "unfinished" else entry.path
+        return path.resolve() in self.files or _boundary_of(entry.path) in self.tuned
+
+
+def _needed() -> Needed:
+    needed = Needed(set(), [], [])
     for study in study_files().values():
         try:
             plan = plan_study(study)
@@ -226,19 +250,31 @@ def _needed() -> tuple[set[Path], list[dict[str, Any]]]:
                 f"mend it, or name the files to remove.\n{error}"
             ) from error
         for features in plan.passes:
-            files |= {features.file.resolve(), features.dataset.file.resolve()}
-            graphs.append(graph_fields(specs_of(features.spec)[1]))
-    return files, graphs
+            needed.files.update((features.file.resolve(), features.dataset.file.resolve()))
+            needed.graphs.append(graph_fields(specs_of(features.spec)[1]))
+        needed.tuned.extend(
+            _anywhere(_plain(run.tune.backbone.spec)) for run in plan.runs if run.tune
+        )
+    return needed
 
 
-def _is_needed(entry: Entry, files: set[Path], graphs: Sequence[Mapping[str, Any]]) -> bool:
-    if entry.kind == "graph":
-        with suppress(OSError, ValueError, KeyError):
-            asked = json.loads((entry.path / "request.json").read_text())["backbone"]
-            return any(json.loads(json.dumps(fields)).items() <= asked.items() for fields in graphs)
-        return False
-    path = entry.path.with_suffix("") if entry.kind == "unfinished" else entry.path
-    return path.resolve() in files
+def _boundary_of(file: Path) -> dict[str, Any] | None:
+    """What a features file is of, wherever in the backbone it reads it."""
+    with suppress(OSError, KeyError, UserError), FeatureFile(file) as features:
+        return _anywhere(features.spec)
+    return None
+
+
+def _anywhere(spec: Mapping[str, Any]) -> dict[str, Any]:
+    places = ("views", "spatial")
+    backbone = {name: value for name, value in spec["backbone"].items() if name not in places}
+    return {**spec, "backbone": backbone}
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """As it is after it was written as JSON."""
+    plain: dict[str, Any] = json.loads(json.dumps(fields))
+    return plain
 
 
 def _there(files: Sequence[Path]) -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,6 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def unused(used: Path) -> Path:
     """Another of the same data set, that none does."""
     with h5py.File(used) as file:
-        import json
-
         spec = json.loads(file.attrs["spec"])
     spec["backbone"]["interpolation"] = "nearest"
     return write(spec, used.with_name(f"Embedded_32x32-{fingerprint(spec)[:8]}.h5"))
@@ -113,6 +112,21 @@ def test_unused_are_removed_after_asking(
     assert not list(used.parent.glob(f"*{unused.stem}*"))
     assert main(["cache", "remove", "--unused"]) == 0
     assert "nothing to remove" in said(capsys)
+
+
+def test_what_a_fine_tuning_left_of_its_frozen_part_is_used(used: Path, unused: Path) -> None:
+    with h5py.File(used) as file:
+        spec = json.loads(file.attrs["spec"])
+    spec["backbone"] |= {"views": ["identity"], "spatial": ["stage2_block1_out"]}
+    boundary = write(spec, used.with_name(f"Embedded_32x32-{fingerprint(spec)[:8]}.h5"))
+    Path("studies/mine.yaml").write_text(STUDY + "fine_tune: {tuned: {backbone: Embedded}}\n")
+    assert main(["cache", "remove", "--unused", "--yes"]) == 0
+    assert boundary.exists()
+    assert not unused.exists()
+    Path("studies/mine.yaml").write_text(STUDY)
+    assert main(["cache", "remove", "--unused", "--yes"]) == 0
+    assert not boundary.exists()
+    assert used.exists()
 
 
 def test_a_named_file_is_removed_even_if_it_is_used(used: Path) -> None:
