@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from sklearn.datasets import load_digits
 
 import features
+import headstart
 from classifiers.store import load_head
 
 from .conftest import copy_project, planned, snakemake
@@ -33,7 +35,7 @@ heads:
   knn: {layers: all, k: 5}
 """
 
-COMPARED = {"leaderboard": 1, "failures": 1, "map": 1, "report": 1}
+COMPARED = {"leaderboard": 1, "failures": 1, "map": 1, "report": 1, "export": 1}
 """What follows the evaluation of any run, by a study's plan."""
 
 
@@ -63,6 +65,18 @@ def test_a_study_ends_in_leaderboard_and_report(done: Path) -> None:
         assert float(row["test_accuracy"]) > 0.7
         assert float(row["pass_seconds"]) > 0
     assert "small" in (results / "report.html").read_text()
+
+
+def test_a_study_ends_in_models_to_take_away(done: Path) -> None:
+    results = done / "results" / "small"
+    best = headstart.load(results / "best")
+    assert best.exported.has("openvino/model.xml")
+    images = load_digits().images[:5] * 15.9
+    for name in ("logistic", "knn"):
+        run = headstart.load(results / "runs" / f"embedded.{name}.0")
+        assert run.predict([image.astype(np.uint8) for image in images]).shape == (5, 10)
+    card = (results / "best" / "README.md").read_text()
+    assert f"# small: {best.exported.run}" in card
 
 
 def test_a_study_compares_its_heads_and_looks_at_its_data(done: Path) -> None:

@@ -8,7 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
+from classifiers.export.forms import write_forms
+from classifiers.export.run import export_run
 from classifiers.finetune.evaluate import evaluate_tuned, load_tuned
+from classifiers.predict.model import load
 from classifiers.spec import Choice
 from classifiers.store import read_json
 from features.errors import UserError
@@ -43,6 +46,20 @@ def test_it_is_judged_as_the_head_that_it_started_from_and_costs_more(
     assert metrics["calibration"]["temperature"] > 0
     with np.load(tuned / "predictions.npz") as kept, np.load(run / "predictions.npz") as theirs:
         assert kept["ids"].tolist() == theirs["ids"].tolist()
+
+
+def test_the_exported_network_takes_images_of_any_size_and_says_the_same(
+    tuned: Path, data: Data
+) -> None:
+    features = data.run(EMBEDDED)
+    evaluate_tuned(data.folder / "data.h5", None, features, tuned)
+    exported = export_run(tuned, [features], weights=[None], study="mine")
+    with np.load(tuned / "predictions.npz") as kept:
+        wanted = kept["scores"]
+    np.testing.assert_allclose(load(tuned).predict(data.test), wanted, rtol=0, atol=1e-3)
+    write_forms(tuned, exported, ["openvino"])
+    np.testing.assert_allclose(load(tuned).predict(data.test), wanted, rtol=0, atol=1e-3)
+    assert load(tuned).predict(np.zeros((50, 9, 3), np.uint8)).shape == (1, 3)
 
 
 def test_a_further_test_set_is_judged_by_the_names_of_its_classes(
