@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from classifiers.export.folder import FEATURES, KERAS, OPENVINO, Exported
+from classifiers.export.folder import FEATURES, KERAS, Exported
 from classifiers.store import read_json
 from features.files import disk_errors, whole_file
 
@@ -78,11 +78,10 @@ def _use(exported: Exported) -> str:
             "the head stands beside it. Use both through Headstart:"
         )
     else:
-        forms = [name for name in (KERAS, OPENVINO) if exported.has(name)]
         said = (
-            f"`{'`, `'.join(forms)}`: from uint8 RGB images of any size, (batch, height, width, "
-            "3), as they come from a file; resize, preprocessing and scaling are inside. By "
-            "Headstart:"
+            f"`{KERAS}` goes from uint8 RGB images of any size, (batch, height, width, 3), as they "
+            "come from a file, to probabilities; resize, preprocessing and scaling are inside. By "
+            "Headstart, which takes the form for OpenVINO where it can:"
         )
     return f"## Use\n\n{said}\n\n{commands}\n\n{python}"
 

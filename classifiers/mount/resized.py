@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 def behind_the_resizes(model: keras.Model) -> tuple[keras.Model, list[dict[str, Any]]]:
     """A mounted model that takes images of any size, from where all are of one.
 
-    Runtimes differ in how they resize more than in all else, and images of different sizes make no
-    batch before it.
+    Behind it images of different sizes make one batch, of a shape that is known, and a large
+    photograph never enters the graph.
 
     Args:
         model: As `classifiers.mount.mount` makes it without an image size.
