@@ -11,7 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from classifiers.export.card import write_card
-from classifiers.export.folder import DESCRIPTION, KERAS, Exported, check_files, read_exported
+from classifiers.export.folder import (
+    DESCRIPTION,
+    KERAS,
+    OPENVINO,
+    Exported,
+    check_files,
+    read_exported,
+)
 from classifiers.export.forms import write_forms
 from classifiers.export.run import export_run, made_of
 from features.errors import UserError
@@ -28,8 +35,8 @@ def export_study(runs: Mapping[Path, Seen], leaderboard: Path, to: Path, *, stud
     """Exports every run that was fitted since it was last exported, then the best into a folder.
 
     Where the best run cannot be exported it is the best of those that can, and the card says so;
-    where none can, there is no model in the folder, and it says why.
-    The folder holds the form for OpenVINO as well, where that is installed, which starts at once.
+    where none can, there is no model in the folder, and it says why. The best is written for
+    OpenVINO as well, where that is installed, which starts at once.
 
     Args:
         runs: The runs by their folders, all in one; of a vote what its members see.
@@ -62,16 +69,17 @@ def export_study(runs: Mapping[Path, Seen], leaderboard: Path, to: Path, *, stud
         LOG.warning(f"{name} is better, and cannot be exported: {why}")
     if not exported.files:
         LOG.warning(f"no run of this study can be exported: {exported.why}")
+    if exported.has(KERAS) and not exported.has(OPENVINO) and find_spec("openvino"):
+        try:
+            # In the run's own folder, where it stays for the next time that this run is the best.
+            exported = write_forms(folder, exported, ["openvino"])
+        except UserError as error:
+            # Keras' own form does without it.
+            LOG.warning(str(error))
     with disk_errors(to):
         shutil.rmtree(to, ignore_errors=True)
         for name in (*exported.files, DESCRIPTION):
             _bring(folder / name, to / name)
-    if exported.has(KERAS) and find_spec("openvino"):
-        try:
-            exported = write_forms(to, exported, ["openvino"])
-        except UserError as error:
-            # Keras' own form does without it.
-            LOG.warning(str(error))
     write_card(folder, exported, better, to / "README.md")
     return exported
 

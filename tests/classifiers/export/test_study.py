@@ -60,9 +60,10 @@ def test_only_what_was_fitted_anew_is_exported_anew(
     first = export_study(runs, board, best, study="mine")
     assert first.has("openvino/model.xml")
     assert load(best).predict(data.test[:3]).shape == (3, 10)
-    before = list(times(runs))
+    before, form = list(times(runs)), (best / "openvino" / "model.xml").stat().st_mtime_ns
     export_study(runs, board, best, study="mine")
     assert list(times(runs)) == before
+    assert (best / "openvino" / "model.xml").stat().st_mtime_ns == form
     changed, kept = runs
     # A fit of its own, though it comes out the same.
     text = (changed / "fit.json").read_text()
