@@ -245,16 +245,12 @@ def _layers(files: Sequence[FeatureFile], layers: str | tuple[str, ...]) -> list
         return [file.layers for file in files]
     names = [layers] if isinstance(layers, str) else list(layers)
     known = [file.layers + file.spatial for file in files]
-    named = [[_by_name(name, file) for name in names] for file in files]
     found = [
-        [name for name in of_file if name in there]
-        for of_file, there in zip(named, known, strict=True)
+        [own for name in names if (own := _by_name(name, file)) in there]
+        for file, there in zip(files, known, strict=True)
     ]
-    unknown = [
-        name
-        for place, name in enumerate(names)
-        if not any(of_file[place] in there for of_file, there in zip(named, known, strict=True))
-    ]
+    taken = {name for of_file in found for name in of_file}
+    unknown = [name for name in names if not any(_by_name(name, file) in taken for file in files)]
     if unknown or not names:
         every = dict.fromkeys(name for there in known for name in there)
         raise UserError(

@@ -215,15 +215,21 @@ def _contestant(name: str, runs: Sequence[tuple[dict[str, Any], np.ndarray]]) ->
     )
 
 
-def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a run said of the test images: ids (text), labels and predictions (int64), (images,).
+def read_predictions(
+    path: Path, names: Sequence[str] = ("ids", "labels", "predicted")
+) -> tuple[np.ndarray, ...]:
+    """What a run said of the test images.
+
+    Args:
+        path: Its predictions.npz.
+        names: What to read, as `classifiers.evaluate.evaluate_head` names the arrays.
 
     Raises:
         UserError: The file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as kept:
-            return kept["ids"], kept["labels"], kept["predicted"]
+            return tuple(kept[name] for name in names)
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise UserError(f"{path}: missing or damaged; delete it and run again") from error
 

@@ -121,3 +121,9 @@ def canonical_json(fields: Mapping[str, Any]) -> str:
 def fingerprint(fields: Mapping[str, Any]) -> str:
     """The sha256 of the canonical JSON of `fields`, in hexadecimal."""
     return hashlib.sha256(canonical_json(fields).encode()).hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from classifiers.export.folder import FORMS
+from classifiers.predict.told import FORMATS
 from features.errors import UserError
 from pipeline import cached, model
 from pipeline.links import CACHE
@@ -84,7 +86,7 @@ def _add_model_commands(commands: Any) -> None:
     predict.add_argument("model", type=Path, help="such as results/flowers/best")
     predict.add_argument("images", nargs="+", type=Path, help="image files, and folders of them")
     predict.add_argument("--top", type=_count, default=1, help="so many classes (default: 1)")
-    predict.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    predict.add_argument("--format", choices=FORMATS, default="table")
     _add_estimator(predict)
     predict.set_defaults(
         run=lambda options: model.predict(
@@ -93,14 +95,14 @@ def _add_model_commands(commands: Any) -> None:
     )
     serve = commands.add_parser("serve", help="a page to drop an image on, for this machine alone")
     serve.add_argument("model", type=Path, help="such as results/flowers/best")
-    serve.add_argument("--port", type=int, default=8000, help="0: any that is free (default: 8000)")
+    serve.add_argument("--port", type=_port, default=8000, help="default: 8000; 0: any free")
     _add_estimator(serve)
     serve.set_defaults(
         run=lambda options: model.serve(options.model, options.port, options.estimator)
     )
     export = commands.add_parser("export", help="write an exported run in further forms")
     export.add_argument("model", type=Path, help="such as results/flowers/best")
-    export.add_argument("--form", nargs="+", choices=("openvino", "onnx", "tflite"), required=True)
+    export.add_argument("--form", nargs="+", choices=tuple(FORMS), required=True)
     export.set_defaults(run=lambda options: model.export(options.model, options.form))
 
 
@@ -115,6 +117,13 @@ def _count(text: str) -> int:
     if count < 1:
         raise ValueError
     return count
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 2**16:
+        raise ValueError
+    return port
 
 
 def _compare(folders: Sequence[Path]) -> int:

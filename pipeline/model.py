@@ -49,13 +49,13 @@ def export(path: Path, forms: Sequence[str]) -> int:
         UserError: It cannot be written so.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from classifiers.export.folder import read_exported
-    from classifiers.export.forms import FORMS, write_forms
+    from classifiers.export.folder import FORMS, read_exported
+    from classifiers.export.forms import write_forms
 
     folder, exported = read_exported(path)
     write_forms(folder, exported, forms)
     for form in forms:
-        print(folder / FORMS[form][0][0])
+        print(folder / FORMS[form][0])
     return 0
 
 

@@ -5,7 +5,6 @@ Reading it loads no library beyond numpy, so that a prediction can start at once
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from classifiers.store import read_json, write_json
 from features.environment import versions
 from features.errors import UserError
+from features.files import file_digest
 
 FORMAT = 1
 DESCRIPTION = "model.json"
@@ -21,10 +21,13 @@ KERAS = "model.keras"
 FEATURES = "features.keras"
 OPENVINO = "openvino/model.xml"
 OPENVINO_WEIGHTS = "openvino/model.bin"
-ONNX = "model.onnx"
-TFLITE = "model.tflite"
 
-CHUNK = 2**22
+FORMS = {
+    "openvino": (OPENVINO, OPENVINO_WEIGHTS),
+    "onnx": ("model.onnx",),
+    "tflite": ("model.tflite",),
+}
+"""The files of each further form."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def describe(
         run=run,
         head=head,
         classes=classes,
-        files={name: digest(folder / name) for name in names},
+        files={name: file_digest(folder / name) for name in names},
         why=why,
         temperature=temperature,
         dataset=dict(specs[0]["dataset"]),
@@ -122,7 +125,7 @@ def add_files(
 ) -> Exported:
     """Writes model.json anew, with further files, and of the form for OpenVINO its inputs."""
     fields = asdict(exported)
-    fields["files"] |= {name: digest(folder / name) for name in names}
+    fields["files"] |= {name: file_digest(folder / name) for name in names}
     fields["inputs"] = [dict(one) for one in inputs] or fields["inputs"]
     write_json(folder / DESCRIPTION, fields)
     return Exported(**fields)
@@ -174,20 +177,11 @@ def check_files(folder: Path, exported: Exported, names: Iterable[str]) -> None:
                 f"{path}: missing, though {DESCRIPTION} names it; run the study again, which "
                 "exports it anew"
             )
-        if digest(path) != exported.files[name]:
+        if file_digest(path) != exported.files[name]:
             raise UserError(
                 f"{path}: not as Headstart wrote it (its sha256 is another); it was changed or "
                 "damaged. Run the study again, or copy the folder anew from where it was made"
             )
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
 
 
 def _version_of(fields: Mapping[str, Any]) -> str:

@@ -10,16 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifiers.export.folder import (
-    KERAS,
-    ONNX,
-    OPENVINO,
-    OPENVINO_WEIGHTS,
-    TFLITE,
-    Exported,
-    add_files,
-    check_files,
-)
+from classifiers.export.folder import FORMS, KERAS, Exported, add_files, check_files
 from classifiers.mount.resized import behind_the_resizes
 from classifiers.predict.engines import openvino_engine
 from features.errors import UserError
@@ -71,7 +62,7 @@ def write_form(
     Raises:
         UserError: As for `write_forms`.
     """
-    names, write, load = FORMS[form]
+    names, (write, load) = FORMS[form], RUNTIMES[form]
     inputs: list[dict[str, Any]] = []
     written = model
     if form == "openvino":
@@ -202,12 +193,12 @@ def _load_onnx(path: Path, inputs: Sequence[Mapping[str, Any]]) -> Predict:
     return lambda images: np.asarray(session.run(None, {"images": images})[0])
 
 
-FORMS: dict[str, tuple[tuple[str, ...], Any, Any]] = {
-    "openvino": ((OPENVINO, OPENVINO_WEIGHTS), _write_openvino, _load_openvino),
-    "onnx": ((ONNX,), _write_onnx, _load_onnx),
-    "tflite": ((TFLITE,), _write_tflite, _load_tflite),
+RUNTIMES: dict[str, tuple[Any, Any]] = {
+    "openvino": (_write_openvino, _load_openvino),
+    "onnx": (_write_onnx, _load_onnx),
+    "tflite": (_write_tflite, _load_tflite),
 }
-"""Each form's files, what writes the first of them, and what makes predictions of it."""
+"""What writes the first of each form's files, and what makes predictions of it."""
 
 
 def _needed(module: str, what: str, extra: str) -> None:

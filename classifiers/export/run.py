@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifiers.calibration import VALIDATION, read_validated
-from classifiers.export.folder import DESCRIPTION, FEATURES, KERAS, Exported, describe, digest
+from classifiers.calibration import VALIDATION
+from classifiers.export.folder import DESCRIPTION, FEATURES, KERAS, Exported, describe
 from classifiers.export.forms import write_form
 from classifiers.mount import CannotMount, mount, mount_features, mount_tuned, save_mounted
-from classifiers.mount.runs import MOUNTED
+from classifiers.mount.runs import MOUNTED, temperature_of
 from classifiers.mount.save import ForeignLayers
 from classifiers.projection import PROJECTION
 from classifiers.store import read_json
 from features.cache import FeatureFile
-from features.files import disk_errors, fingerprint
+from features.files import disk_errors, file_digest, fingerprint
 
 if TYPE_CHECKING:
     import keras
@@ -67,9 +67,7 @@ def export_run(
             seen = mount_features(directory, features, weights=weights, image_size=None)
             save_mounted(seen, folder / FEATURES)
             names = [FEATURES, *_with_head(directory, fitted["head"], folder)]
-            if not fitted["probabilities"]:
-                held = read_validated(directory, probabilities=False)
-                temperature = held.temperature if held else None
+            temperature = temperature_of(directory, fitted)
     except (CannotMount, ForeignLayers) as error:
         why = str(error)
     return describe(
@@ -91,7 +89,7 @@ def made_of(directory: Path) -> str:
     """What decides an export: the run's fit, and of a vote its members'."""
     fitted = read_json(directory / "fit.json")
     members = [directory.parent / name for name in fitted.get("members", ())]
-    return fingerprint({"fits": [digest(one / "fit.json") for one in (directory, *members)]})
+    return fingerprint({"fits": [file_digest(one / "fit.json") for one in (directory, *members)]})
 
 
 def _written(model: keras.Model, folder: Path) -> tuple[Sequence[str], Sequence[Mapping[str, Any]]]:

@@ -66,7 +66,7 @@ def read_runs(directory: Path, features: Sequence[Path], *, with_head: bool = Tr
     if fitted["type"] != "vote":
         if with_head:
             _check_type(directory, fitted)
-        temperature = None if fitted["probabilities"] else _temperature(directory)
+        temperature = temperature_of(directory, fitted)
         return [_run(directory, fitted, features, temperature)]
     runs = []
     for name, temperature in zip(fitted["members"], fitted["temperatures"], strict=True):
@@ -120,8 +120,21 @@ def _files_of(
     )
 
 
-def _temperature(directory: Path) -> float:
-    """The temperature at which decision values fit the validation images best."""
+def temperature_of(directory: Path, fitted: Mapping[str, Any]) -> float | None:
+    """The temperature at which a run's decision values fit the validation images best.
+
+    Args:
+        directory: The run's folder.
+        fitted: Its fit.json.
+
+    Returns:
+        None where its head gives probabilities.
+
+    Raises:
+        UserError: The validation images' scores are missing.
+    """
+    if fitted["probabilities"]:
+        return None
     held = read_validated(directory, probabilities=False)
     if held is None:
         raise UserError(

@@ -15,10 +15,8 @@ from PIL import Image
 
 from classifiers.predict.model import Model
 from features.datasets.image import decode
+from features.datasets.layout import SUFFIXES, is_hidden, is_image
 from features.errors import UserError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
-"""What is taken of a folder; a file that is named itself is read whatever its name."""
 
 THREADS = 4
 AHEAD = 32
@@ -43,6 +41,9 @@ class Prediction:
 def files_of(paths: Iterable[Path]) -> Iterator[Path]:
     """Files as they are named, and the images of folders and their subfolders, by name.
 
+    Of a folder is taken what a data set would be made of; a file that is named itself is read
+    whatever its name.
+
     Raises:
         UserError: There is no such file or folder, or a folder holds no image.
     """
@@ -50,9 +51,9 @@ def files_of(paths: Iterable[Path]) -> Iterator[Path]:
         if path.is_dir():
             empty = True
             for folder, names, files in os.walk(path, followlinks=True):
-                names[:] = sorted(name for name in names if not name.startswith("."))
+                names[:] = sorted(name for name in names if not is_hidden(name))
                 for file in sorted(files):
-                    if file.lower().endswith(SUFFIXES) and not file.startswith("."):
+                    if is_image(file) and not is_hidden(file):
                         empty = False
                         yield Path(folder) / file
             if empty:

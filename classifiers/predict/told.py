@@ -9,8 +9,6 @@ from typing import TextIO
 
 from classifiers.predict.files import Prediction
 
-FORMATS = ("table", "csv", "json")
-
 
 def write(predictions: Iterable[Prediction], form: str, top: int, out: TextIO) -> tuple[int, int]:
     """Writes predictions.
@@ -24,7 +22,7 @@ def write(predictions: Iterable[Prediction], form: str, top: int, out: TextIO) -
     Returns:
         How many files were predicted, and how many could not be read.
     """
-    row = {"table": _table, "csv": _csv, "json": _json}[form]
+    row = FORMATS[form]
     if form == "csv":
         places = [f"{name}_{place}" for place in range(1, top + 1) for name in ("class", "p")]
         csv.writer(out, lineterminator="\n").writerow(["file", *places, "error"])
@@ -54,3 +52,7 @@ def _json(prediction: Prediction, top: int, out: TextIO) -> None:
         else {"top": [{"class": name, "p": round(p, 6)} for name, p in prediction.top]}
     )
     out.write(json.dumps({"file": str(prediction.file), **fields}, ensure_ascii=False) + "\n")
+
+
+FORMATS = {"table": _table, "csv": _csv, "json": _json}
+"""What writes a prediction in each."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import html
 import threading
-import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -18,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from classifiers.predict.files import quiet_about_large_images
 from classifiers.predict.model import Model
 from features.datasets.image import decode
 
@@ -77,8 +76,7 @@ def application(model: Model) -> Starlette:
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 422)
 
-    # Those too large are refused by number, and the rest needs no warning.
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    quiet_about_large_images()
     return Starlette(
         routes=[Route("/", index), Route("/predict", predict, methods=["POST"])],
         middleware=[

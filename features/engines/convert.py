@@ -16,9 +16,9 @@ from typing import Any
 from filelock import FileLock
 
 from features.backbones.spec import BackboneSpec
-from features.engines.graph import Graph, build, file_digest
+from features.engines.graph import Graph, build
 from features.errors import UserError
-from features.files import canonical_json, disk_errors
+from features.files import canonical_json, disk_errors, file_digest
 
 LOG = logging.getLogger("headstart")
 

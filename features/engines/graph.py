@@ -12,7 +12,7 @@ import numpy as np
 
 from features.backbones.spec import BackboneSpec
 from features.environment import versions
-from features.files import fingerprint
+from features.files import file_digest, fingerprint
 from features.keras_home import keras_home
 
 if TYPE_CHECKING:
@@ -115,12 +115,6 @@ def build(graph: Graph, policy: str = "float32") -> Built:
     if graph.imagenet_file:
         facts["imagenet_sha256"] = file_digest(graph.imagenet_file)
     return Built(model, dict(zip(names, shapes, strict=True)), facts)
-
-
-def file_digest(file: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def weights_digest(model: keras.Model) -> str:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from classifiers.calibration import logits, tempered
 from classifiers.compare import best
+from classifiers.significance import read_predictions
 from classifiers.store import read_json, write_json
-from features.errors import UserError
 from pipeline.report.pictures import thumbnails
 from pipeline.report.runs import Run, confusions
 
@@ -53,7 +52,9 @@ def write_failures(
     """
     run = best(metrics)
     folder = next(path.parent for path in metrics if path.parent.name == run["run"])
-    ids, labels, predicted, scores = _predictions(folder / "predictions.npz")
+    ids, labels, predicted, scores = read_predictions(
+        folder / "predictions.npz", ("ids", "labels", "predicted", "scores")
+    )
     temperature = (run.get("calibration") or {}).get("temperature", 1.0)
     known = read_json(folder / "fit.json")["probabilities"]
     sure = tempered(logits(scores, probabilities=known), temperature)
@@ -105,15 +106,6 @@ def _by_pair(
         of_it = (labels[wrong] == true) & (predicted[wrong] == taken_for)
         found.append((pair, wrong[of_it][:OF_EACH].tolist()))
     return found
-
-
-def _predictions(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The ids (text), labels and predictions (int64), and float32 scores (images, classes)."""
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            return kept["ids"], kept["labels"], kept["predicted"], kept["scores"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise UserError(f"{path}: missing or damaged; delete it and run again") from error
 
 
 def mistakes_section(path: Path | None) -> dict[str, Any]:

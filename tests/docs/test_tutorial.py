@@ -5,26 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from ..pipeline.conftest import copy_project
+
 ROOT = Path(__file__).parents[2]
-PARTS = (
-    *("Snakefile", "README.md", "pyproject.toml", "environment.yaml"),
-    *("studies", "profiles", "pipeline", "features", "classifiers", "headstart"),
-)
 BASH = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def test_every_command_of_the_tutorial_does_what_the_page_says(tmp_path: Path) -> None:
-    clone = tmp_path / "headstart"
-    clone.mkdir()
-    for name in PARTS:
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copyfile
-        copy(source, clone / name)
+    clone = copy_project(tmp_path / "headstart")
     blocks = BASH.findall((ROOT / "docs" / "tutorial.md").read_text())
     assert len(blocks) >= 8
     # The packages are there already, in the environment that runs the tests.

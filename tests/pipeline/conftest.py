@@ -18,6 +18,7 @@ PARTS = (
     "pipeline",
     "features",
     "classifiers",
+    "headstart",
     "profiles",
     "studies",
     "environment.yaml",

@@ -89,6 +89,8 @@ def test_mistakes_have_no_traceback(
         assert said in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["predict", str(folder), str(photos), "--top", "0"])
+    with pytest.raises(SystemExit):
+        main(["serve", str(folder), "--port", "70000"])
 
 
 def test_a_prediction_starts_without_tensorflow(folder: Path, photos: Path) -> None:
@@ -104,13 +106,8 @@ def test_a_prediction_starts_without_tensorflow(folder: Path, photos: Path) -> N
 
 def test_a_reader_that_has_enough_ends_it_in_peace(folder: Path, photos: Path) -> None:
     many = [str(photos / "red.png")] * 3000
-    start = [
-        sys.executable,
-        "-c",
-        "from pipeline.cli import main; import sys; sys.exit(main(sys.argv[1:]))",
-    ]
     with subprocess.Popen(
-        [*start, "predict", str(folder), *many],
+        [sys.executable, "-m", "pipeline.cli", "predict", str(folder), *many],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -53,13 +53,13 @@ def test_other_runtimes(taken: Path, form: str) -> None:
 def test_a_form_that_says_otherwise_is_not_kept(
     taken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names, write, load_form = forms.FORMS["openvino"]
+    write, load_form = forms.RUNTIMES["openvino"]
 
     def wrong(path: Path, inputs: Any) -> forms.Predict:
         right = load_form(path, inputs)
         return lambda images: right(images)[:, ::-1]
 
-    monkeypatch.setitem(forms.FORMS, "openvino", (names, write, wrong))
+    monkeypatch.setitem(forms.RUNTIMES, "openvino", (write, wrong))
     _, exported = read_exported(taken)
     with pytest.raises(UserError, match=r"from Keras'.*not kept"):
         write_forms(taken, exported, ["openvino"])

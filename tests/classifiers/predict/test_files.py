@@ -76,11 +76,11 @@ def test_thousands_are_streamed(tmp_path: Path) -> None:
 
 
 def test_what_is_taken_of_a_folder(tmp_path: Path) -> None:
-    for name in ("b/2.JPG", "b/1.png", "a.webp", ".hidden/x.png", ".y.png"):
+    for name in ("b/2.JPG", "b/1.png", "b/3.jfif", "a.webp", ".hidden/x.png", ".y.png"):
         save(tmp_path / name, 0)
     (tmp_path / "notes.txt").write_text("x")
     names = [str(file.relative_to(tmp_path)) for file in files_of([tmp_path])]
-    assert names == ["a.webp", "b/1.png", "b/2.JPG"]
+    assert names == ["a.webp", "b/1.png", "b/2.JPG", "b/3.jfif"]
     with pytest.raises(UserError, match="no image in it"):
         (tmp_path / "empty").mkdir()
         list(files_of([tmp_path / "empty"]))

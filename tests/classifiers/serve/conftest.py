@@ -18,7 +18,7 @@ from ..mount.conftest import EMBEDDED, Data, data, folder
 
 __all__ = ["data", "folder"]
 
-START = "import sys; from pipeline.cli import main; sys.exit(main(sys.argv[1:]))"
+SERVE = (sys.executable, "-m", "pipeline.cli", "serve")
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def taken(data: Data) -> Path:
 @pytest.fixture(scope="session")
 def address(taken: Path) -> Iterator[str]:
     """Where it is served."""
-    command = [sys.executable, "-c", START, "serve", str(taken), "--port", "0"]
+    command = [*SERVE, str(taken), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         found = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())

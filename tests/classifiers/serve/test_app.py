@@ -6,7 +6,6 @@ import http.client
 import io
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +17,7 @@ from PIL import Image
 from classifiers.predict.model import load
 
 from ..mount.conftest import Data
-from .conftest import START
+from .conftest import SERVE
 
 
 def ask(
@@ -75,7 +74,7 @@ def test_the_page_names_the_run_and_loads_nothing(address: str) -> None:
 
 def test_a_port_that_is_taken(address: str, taken: Path) -> None:
     port = address.rpartition(":")[2]
-    command = [sys.executable, "-c", START, "serve", str(taken), "--port", port]
+    command = [*SERVE, str(taken), "--port", port]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.startswith(f"headstart: port {port} of 127.0.0.1 cannot be had")

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ...pipeline.report.test_in_browser import chromium, executable
+from ...browser import Page, chromium, executable
 from ..mount.conftest import Data
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="Chromium is not installed")
 
 
-def wait_for(page: Any, script: str) -> None:
+def wait_for(page: Page, script: str) -> None:
     deadline = time.monotonic() + 30
     while not page.evaluate(script):
         assert time.monotonic() < deadline, f"{script}; {page.problems}"
         time.sleep(0.05)
 
 
-def give(page: Any, file: Path) -> None:
+def give(page: Page, file: Path) -> None:
     root = page.call("DOM.getDocument")["root"]["nodeId"]
     node = page.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
     page.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node)
@@ -36,17 +35,7 @@ def test_an_image_gets_five_bars(
     Image.fromarray(data.test[0]).save(tmp_path / "digit.png")
     (tmp_path / "text.jpg").write_text("no image")
     with chromium(tmp_path / "profile") as page:
-        page.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=900,
-            deviceScaleFactor=1,
-            mobile=width < 600,
-        )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        page.call("Emulation.setEmulatedMedia", features=[scheme])
-        page.call("Page.navigate", url=address)
-        wait_for(page, "document.readyState === 'complete' && !!document.getElementById('file')")
+        page.open(address, width, dark)
         give(page, tmp_path / "digit.png")
         wait_for(page, "document.querySelectorAll('#top li').length === 5")
         widths = page.evaluate(
