@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,7 +142,10 @@ def _write_tflite(model: keras.Model, path: Path) -> None:
 def _load_tflite(path: Path, inputs: Sequence[Mapping[str, Any]]) -> Predict:
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(str(path))
+    with warnings.catch_warnings():
+        # It tells of a package to come in its place, which is none of the user's business.
+        warnings.simplefilter("ignore")
+        interpreter = tf.lite.Interpreter(str(path))
     (given,), (wanted,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def predict(images: np.ndarray) -> np.ndarray:
